@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The only ways into the kernel: the first instruction, the traps, the event upcall. Xen's side of
+ * each is in xen/arch-x86/xen-x86_64.h.
+ */
+#define __ASSEMBLY__
+#include <xen/elfnote.h>
+
+#define HYPERCALL_IRET 23 /* __HYPERVISOR_iret, xen/xen.h */
+#define KERNEL_BASE    0xffffffff80000000
+
+/* --- what the domain builder reads --- */
+
+.macro note type, text:vararg
+	.pushsection .note.Xen, "a", @note
+	.balign 4
+	.long	2f - 1f
+	.long	4f - 3f
+	.long	\type
+1:	.asciz	"Xen"
+2:	.balign 4
+3:	\text
+4:	.balign 4
+	.popsection
+.endm
+
+	note XEN_ELFNOTE_GUEST_OS,	 .asciz "pvmm"
+	note XEN_ELFNOTE_GUEST_VERSION,	 .asciz "1"
+	note XEN_ELFNOTE_XEN_VERSION,	 .asciz "xen-3.0"
+	note XEN_ELFNOTE_VIRT_BASE,	 .quad KERNEL_BASE
+	note XEN_ELFNOTE_PADDR_OFFSET,	 .quad 0
+	note XEN_ELFNOTE_ENTRY,		 .quad pvmm_entry
+	note XEN_ELFNOTE_HYPERCALL_PAGE, .quad pvmm_hypercall_page
+	note XEN_ELFNOTE_PAE_MODE,	 .asciz "yes"
+	note XEN_ELFNOTE_LOADER,	 .asciz "generic"
+	note XEN_ELFNOTE_SUSPEND_CANCEL, .long 0
+
+/* --- the first instruction: rsi is the start info's address, rsp the builder's stack --- */
+
+	.text
+	.globl pvmm_entry
+	.type pvmm_entry, @function
+pvmm_entry:
+	cld
+	movq	%rsi, %rdi
+	movq	%rsp, %rsi
+	leaq	pvmm_boot_stack_top(%rip), %rsp
+	xorl	%ebp, %ebp		/* ends every stack trace */
+	call	start_of_day
+	ud2
+	.size pvmm_entry, . - pvmm_entry
+
+	.section .bss.boot_stack, "aw", @nobits
+	.balign 4096
+	.globl pvmm_boot_stack_guard, pvmm_boot_stack_top
+pvmm_boot_stack_guard:			/* unmapped: an overflow must not go on in silence */
+	.skip	4096
+	.skip	32768
+pvmm_boot_stack_top:
+
+	.section .bss.shared_info, "aw", @nobits
+	.balign 4096
+	.globl pvmm_shared_info_page
+pvmm_shared_info_page:
+	.skip	4096
+
+/* --- traps: Xen has pushed ss, rsp, rflags, cs, rip, the error code if any, r11, rcx --- */
+
+	.text
+.macro trap vector, has_error_code
+	.balign 32
+	popq	%rcx
+	popq	%r11
+	.if !\has_error_code
+	pushq	$0
+	.endif
+	pushq	$\vector
+	jmp	trap_entry
+.endm
+
+	.balign 32
+	.globl trap_stubs
+trap_stubs:
+	trap 0, 0
+	trap 1, 0
+	trap 2, 0
+	trap 3, 0
+	trap 4, 0
+	trap 5, 0
+	trap 6, 0
+	trap 7, 0
+	trap 8, 1
+	trap 9, 0
+	trap 10, 1
+	trap 11, 1
+	trap 12, 1
+	trap 13, 1
+	trap 14, 1
+	trap 15, 0
+	trap 16, 0
+	trap 17, 1
+	trap 18, 0
+	trap 19, 0
+	.balign 32
+
+/* Saves struct pvmm_regs, calls \handler with it, restores it and returns through Xen. */
+.macro save_call_return handler
+	pushq	%rdi
+	pushq	%rsi
+	pushq	%rdx
+	pushq	%rcx
+	pushq	%rax
+	pushq	%r8
+	pushq	%r9
+	pushq	%r10
+	pushq	%r11
+	pushq	%rbx
+	pushq	%rbp
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	pushq	%r15
+	cld
+	movq	%rsp, %rdi
+	movq	%rsp, %rbx
+	pushq	(17 * 8)(%rbx)		/* a frame for the interrupted function: its rip, */
+	pushq	%rbp			/* its rbp */
+	movq	%rsp, %rbp
+	andq	$-16, %rsp
+	call	\handler
+	movq	%rbx, %rsp
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbp
+	popq	%rbx
+	popq	%r11
+	popq	%r10
+	popq	%r9
+	popq	%r8
+	popq	%rax
+	popq	%rcx
+	popq	%rdx
+	popq	%rsi
+	popq	%rdi
+	addq	$8, %rsp		/* the vector; the error code's place holds the flags, */
+	movq	$0, (%rsp)		/* of which none is set */
+	jmp	pvmm_hypercall_page + HYPERCALL_IRET * 32
+.endm
+
+	.type trap_entry, @function
+trap_entry:
+	save_call_return trap_dispatch
+	.size trap_entry, . - trap_entry
+
+	.globl event_entry
+	.type event_entry, @function
+event_entry:
+	popq	%rcx
+	popq	%r11
+	pushq	$0
+	pushq	$-1			/* no vector */
+	save_call_return event_upcall
+	.size event_entry, . - event_entry
+
+/*
+ * Xen could not load a segment register on the way back to the guest. The kernel uses null data
+ * segments only, so this cannot be its doing.
+ */
+	.globl failsafe_entry
+	.type failsafe_entry, @function
+failsafe_entry:
+	ud2
+	.size failsafe_entry, . - failsafe_entry
+
+/* --- bool pvmm_read_safe(const uint64_t *addr, uint64_t *value) --- */
+
+	.globl pvmm_read_safe
+	.type pvmm_read_safe, @function
+pvmm_read_safe:
+1:	movq	(%rdi), %rax
+	movq	%rax, (%rsi)
+	movl	$1, %eax
+	ret
+2:	xorl	%eax, %eax
+	ret
+	.size pvmm_read_safe, . - pvmm_read_safe
+	.pushsection .fixups, "a", @progbits
+	.quad	1b, 2b
+	.popsection
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns the log level and the end of the domain by panic. A line is put together in a buffer on the
+ * stack and given to the console in one piece, so that vCPUs do not mix their lines.
+ */
+#include <pvmm/console.h>
+#include <pvmm/log.h>
+#include <pvmm/vcpu.h>
+#include "arch.h"
+
+enum pvmm_log_level pvmm_log_level = PVMM_INFO;
+
+/* The longest text of one call: a verdict with a stack of symbols. What is over is cut off. */
+#define LINE_BYTES 1024
+
+void pvmm_vprint(const char *fmt, va_list ap)
+{
+	char line[LINE_BYTES];
+	int len = pvmm_vsnprintf(line, sizeof(line), fmt, ap);
+
+	pvmm_console_write(line, len < LINE_BYTES ? (size_t)len : LINE_BYTES - 1);
+}
+
+void pvmm_print(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	pvmm_vprint(fmt, ap);
+	va_end(ap);
+}
+
+static void vline(const char *prefix, const char *fmt, va_list ap)
+{
+	char line[LINE_BYTES];
+	int len = pvmm_snprintf(line, sizeof(line), "%s", prefix);
+
+	len += pvmm_vsnprintf(line + len, sizeof(line) - (size_t)len, fmt, ap);
+	if (len > LINE_BYTES - 2)
+		len = LINE_BYTES - 2;
+	line[len++] = '\n';
+	pvmm_console_write(line, (size_t)len);
+}
+
+void pvmm_log(enum pvmm_log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (level > pvmm_log_level)
+		return;
+	va_start(ap, fmt);
+	vline("pvmm: ", fmt, ap);
+	va_end(ap);
+}
+
+void die(void)
+{
+	pvmm_shutdown(SHUTDOWN_crash);
+}
+
+/* Set by the first vCPU to panic, as its number + 1. */
+static unsigned int panicking;
+
+void pvmm_panic(const char *fmt, ...)
+{
+	unsigned int self = pvmm_this_vcpu() + 1, none = 0;
+	va_list ap;
+
+	if (!__atomic_compare_exchange_n(&panicking, &none, self, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_ACQUIRE) &&
+	    none == self)
+		die(); /* a panic while panicking: whatever was to be said is said */
+
+	va_start(ap, fmt);
+	vline("pvmm: panic: ", fmt, ap);
+	va_end(ap);
+	pvmm_print("  caller     %pS\n", __builtin_return_address(0));
+	print_stack_here();
+	die();
+}

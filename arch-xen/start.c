@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns the start of day: from the domain builder's start_info to a kernel with traps, events, a
+ * console and all its memory; and the end, SCHEDOP_shutdown.
+ *
+ * The order matters and is the whole point of start_of_day.
+ */
+#include <pvmm/batch.h>
+#include <pvmm/console.h>
+#include <pvmm/event.h>
+#include <pvmm/hypercall.h>
+#include <pvmm/log.h>
+#include <pvmm/p2m.h>
+#include <pvmm/paging.h>
+#include <pvmm/vcpu.h>
+#include "arch.h"
+#include "fault.h"
+
+static struct start_info start_info; /* the builder's page is not ours to keep mapped */
+static char command_line[PVMM_CMDLINE_BYTES + 1];
+
+/* This vCPU's number is read through gs, whose base is its own struct. */
+struct vcpu_local {
+	unsigned int id;
+};
+
+static struct vcpu_local vcpu_local[PVMM_MAX_VCPUS];
+
+unsigned int pvmm_this_vcpu(void)
+{
+	unsigned int id;
+
+	__asm__("movl %%gs:%c1, %0" : "=r"(id) : "i"(offsetof(struct vcpu_local, id)));
+	return id;
+}
+
+const struct start_info *pvmm_start_info(void)
+{
+	return &start_info;
+}
+
+struct shared_info *pvmm_shared_info(void)
+{
+	return (struct shared_info *)pvmm_shared_info_page;
+}
+
+struct vcpu_info *pvmm_vcpu_info(void)
+{
+	return &pvmm_shared_info()->vcpu_info[pvmm_this_vcpu()];
+}
+
+void pvmm_shutdown(unsigned int sched_reason)
+{
+	struct sched_shutdown shutdown = {.reason = sched_reason};
+
+	pvmm_console_flush();
+	for (;;)
+		(void)pvmm_hc_sched_op(SCHEDOP_shutdown, &shutdown);
+}
+
+/* A boot that cannot go on through no fault of the code: said in one line, then a clean end. */
+static PVMM_NORETURN void refuse_boot(const char *why)
+{
+	pvmm_log(PVMM_ERROR, "boot refused: %s", why);
+	pvmm_shutdown(SHUTDOWN_poweroff);
+}
+
+static void vcpu_local_init(unsigned int id)
+{
+	vcpu_local[id].id = id;
+	if (pvmm_hc_set_segment_base(SEGBASE_GS_KERNEL, (uintptr_t)&vcpu_local[id]))
+		pvmm_shutdown(SHUTDOWN_crash); /* nothing to say it with yet */
+}
+
+static void map_shared_info(void)
+{
+	mfn_t mfn = _mfn(start_info.shared_info >> PVMM_PAGE_SHIFT);
+	int err = pvmm_hc_update_va_mapping((uintptr_t)pvmm_shared_info_page,
+					    pvmm_pte(mfn, PVMM_PROT_RW), UVMF_INVLPG);
+
+	if (err)
+		pvmm_panic("Xen refuses to map the shared page, mfn 0x%llx: %s (%d)",
+			   (unsigned long long)mfn_x(mfn), pvmm_errno_name(err), err);
+}
+
+/* --- the command line --- */
+
+static const char *parse_loglevel(const char *value)
+{
+	static const char *const names[] = {"error", "warn", "info", "debug"};
+
+	for (unsigned int i = 0; i < PVMM_ARRAY_SIZE(names); i++)
+		if (pvmm_text_equal(value, names[i])) {
+			pvmm_log_level = (enum pvmm_log_level)i;
+			return NULL;
+		}
+	return "is not a level";
+}
+
+#define MAX_OPTIONS 32
+
+/* The library's options and the kernel's, in one table. */
+static void parse_command_line(void)
+{
+	static struct pvmm_option options[MAX_OPTIONS + 1] = {
+		{"loglevel", "error|warn|info|debug", parse_loglevel},
+	};
+	char message[512];
+	unsigned int nr = 1;
+
+	for (const struct pvmm_option *o = pvmm_kernel_options; o && o->name; o++) {
+		if (nr == MAX_OPTIONS)
+			pvmm_panic("the kernel has more than %d options", MAX_OPTIONS - 1);
+		options[nr++] = *o;
+	}
+	for (unsigned int i = 0; i < PVMM_CMDLINE_BYTES; i++)
+		command_line[i] = (char)start_info.cmd_line[i];
+	if (pvmm_cmdline_parse(command_line, options, message, sizeof(message)))
+		refuse_boot(message);
+}
+
+static bool magic_is_right(const char *magic)
+{
+	const char *prefix = "xen-3.";
+
+	while (*prefix)
+		if (*magic++ != *prefix++)
+			return false;
+	return true;
+}
+
+void start_of_day(const struct start_info *si, uint64_t boot_rsp)
+{
+	uint64_t stack_end = (boot_rsp + PVMM_PAGE_SIZE - 1) & PVMM_PAGE_MASK;
+
+	start_info = *si;
+	vcpu_local_init(0);
+	traps_init();
+	pvmm_p2m_init((const uint64_t *)start_info.mfn_list, start_info.nr_pages,
+		      machine_to_phys_mapping, MACH2PHYS_NR_ENTRIES);
+	map_shared_info();
+	events_init();
+	console_init(&start_info);
+
+	if (!magic_is_right(start_info.magic))
+		refuse_boot("the start info page does not begin with \"xen-3.\"");
+	parse_command_line();
+
+	boot_map_all(&start_info, stack_end);
+	fault_report_walks();
+	console_enable_events();
+	pvmm_events_restore(true);
+
+	pvmm_kernel_main();
+	pvmm_shutdown(SHUTDOWN_poweroff);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* Owns the virtual IDT and the table of handlers: who is asked about a trap, in which order. */
+#include <pvmm/batch.h>
+#include <pvmm/hypercall.h>
+#include <pvmm/log.h>
+#include "arch.h"
+#include "fault.h"
+
+/* The entry code's stubs, one each 32 bytes. */
+extern char trap_stubs[];
+#define STUB_BYTES 32
+
+#define EVENTS_MASKED 4 /* TI_SET_IF: the entry must read cr2 before another fault overwrites it */
+
+static pvmm_trap_fn *handlers[PVMM_TRAP_VECTORS];
+
+/* A pair in .fixups: an instruction that may fault, and where to go on then. */
+struct fixup {
+	uint64_t may_fault, go_on;
+};
+
+extern const struct fixup pvmm_fixups_start[], pvmm_fixups_end[];
+
+/* Where to go on instead of faulting, for an instruction that is allowed to fault; 0 if not. */
+static uintptr_t fixup_lookup(uintptr_t rip)
+{
+	for (const struct fixup *f = pvmm_fixups_start; f < pvmm_fixups_end; f++)
+		if (f->may_fault == rip)
+			return f->go_on;
+	return 0;
+}
+
+pvmm_trap_fn *pvmm_trap_set(enum pvmm_vector vector, pvmm_trap_fn *fn)
+{
+	pvmm_trap_fn *before = handlers[vector];
+
+	handlers[vector] = fn;
+	return before;
+}
+
+void trap_dispatch(struct pvmm_regs *regs)
+{
+	pvmm_va_t fault_va = regs->vector == PVMM_TRAP_PF ? pvmm_vcpu_info()->arch.cr2 : 0;
+	uintptr_t go_on;
+
+	if (regs->vector < PVMM_TRAP_VECTORS && handlers[regs->vector] &&
+	    handlers[regs->vector](regs, fault_va))
+		return;
+
+	go_on = fixup_lookup(regs->rip);
+	if (go_on) {
+		regs->rip = go_on;
+		return;
+	}
+	fault_report(regs, fault_va);
+	die();
+}
+
+void traps_init(void)
+{
+	static struct trap_info table[PVMM_TRAP_VECTORS + 1];
+	unsigned int nr = 0;
+	int err;
+
+	for (unsigned int vector = 0; vector < PVMM_TRAP_VECTORS; vector++) {
+		if (vector == 2 || vector == 8 || vector == 9 || vector == 15 || vector == 18)
+			continue; /* Xen keeps these: NMI, double fault, machine check; or reserved */
+		table[nr++] = (struct trap_info){
+			.vector = (uint8_t)vector,
+			/* int3 and into are for everybody */
+			.flags = EVENTS_MASKED |
+				 (vector == PVMM_TRAP_BP || vector == PVMM_TRAP_OF ? 3 : 0),
+			.cs = FLAT_KERNEL_CS,
+			.address = (uintptr_t)trap_stubs + vector * STUB_BYTES,
+		};
+	}
+	err = pvmm_hc_set_trap_table(table);
+	if (err)
+		pvmm_panic("Xen refuses the trap table: %s (%d)", pvmm_errno_name(err), err);
+}

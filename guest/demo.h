@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* Demos: stories told on the console. */
+#ifndef GUEST_DEMO_H
+#define GUEST_DEMO_H
+
+#include <pvmm/types.h>
+
+struct demo {
+	const char *name;
+	const char *about;
+	bool (*run)(void); /* true when it went as the story says */
+};
+
+/* All demos, ended by NULL. */
+extern const struct demo *const demos[];
+extern const struct demo demo_stray;
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* Runs suites and prints TAP. Owns the counters of the run. */
+#include <pvmm/alloc.h>
+#include <pvmm/cmdline.h>
+#include <pvmm/log.h>
+#include <pvmm/stray.h>
+#include "suite.h"
+
+static unsigned int nr_tests, nr_failed;
+static unsigned int failed_checks; /* of the running test */
+
+bool suite_check(bool ok, const char *text, const char *file, int line)
+{
+	if (!ok) {
+		failed_checks++;
+		pvmm_print("# %s:%d: this does not hold: %s\n", file, line, text);
+	}
+	return ok;
+}
+
+bool suite_check_equal(uint64_t a, uint64_t b, const char *text, const char *file, int line)
+{
+	bool ok = suite_check(a == b, text, file, line);
+
+	if (!ok)
+		pvmm_print("#   left 0x%llx (%lld), right 0x%llx (%lld)\n", (unsigned long long)a,
+			   (long long)a, (unsigned long long)b, (long long)b);
+	return ok;
+}
+
+static void run_test(const struct suite *suite, const struct test *test)
+{
+	uint64_t free_before = pvmm_free_pages();
+	bool ok;
+
+	failed_checks = 0;
+	test->run();
+	CHECK_EQUAL(pvmm_free_pages(), free_before);
+	CHECK_EQUAL(pvmm_audit(), 0);
+
+	ok = !failed_checks;
+	nr_tests++;
+	nr_failed += !ok;
+	pvmm_print("%s %u - %s: %s\n", ok ? "ok" : "not ok", nr_tests, suite->name, test->name);
+}
+
+/* Takes the next name off "a,b"; false at the end. */
+static bool next_name(const char **names, char *name, size_t len_bytes)
+{
+	size_t len = 0;
+
+	if (!**names)
+		return false;
+	for (; **names && **names != ','; (*names)++)
+		if (len + 1 < len_bytes)
+			name[len++] = **names;
+	name[len] = '\0';
+	if (**names == ',')
+		(*names)++;
+	return true;
+}
+
+
+static bool matches(const char *name, const struct suite *suite)
+{
+	return pvmm_text_equal(name, "all") || pvmm_text_equal(name, suite->name);
+}
+
+bool suites_known(const char *names)
+{
+	bool any = false, found = true;
+	char name[32];
+
+	while (found && next_name(&names, name, sizeof(name))) {
+		found = false;
+		for (const struct suite *const *s = suites; *s && !found; s++)
+			found = matches(name, *s);
+		any = true;
+	}
+	return any && found;
+}
+
+bool suites_run(const char *names)
+{
+	char name[32];
+
+	pvmm_print("TAP version 13\n");
+	while (next_name(&names, name, sizeof(name)))
+		for (const struct suite *const *s = suites; *s; s++) {
+			if (!matches(name, *s))
+				continue;
+			pvmm_print("# suite %s: %s\n", (*s)->name, (*s)->about);
+			for (const struct test *t = (*s)->tests; t->name; t++)
+				run_test(*s, t);
+		}
+	pvmm_print("1..%u\n", nr_tests);
+	pvmm_print("# %u passed, %u failed\n", nr_tests - nr_failed, nr_failed);
+	return !nr_failed;
+}

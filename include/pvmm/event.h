@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Event channels: Xen's interrupts (xen/event_channel.h). Handlers run on the vCPU that the port is
+ * bound to, on the interrupted stack, with events masked; they must not sleep, allocate memory or
+ * change page tables.
+ */
+#ifndef PVMM_EVENT_H
+#define PVMM_EVENT_H
+
+#include <pvmm/types.h>
+
+typedef uint32_t pvmm_port_t;
+
+/* Ports that can have a handler. A domU has a console, a store, and a few of each vCPU's own. */
+#define PVMM_EVENT_PORTS 1024
+
+typedef void pvmm_event_fn(pvmm_port_t port, void *ctx);
+
+/* Gives a port its handler and unmasks it. -XEN_EINVAL for a port out of range. */
+PVMM_API int pvmm_event_bind(pvmm_port_t port, pvmm_event_fn *fn, void *ctx);
+
+/* Masks the port and takes its handler away; close also gives the port back to Xen. */
+PVMM_API void pvmm_event_unbind(pvmm_port_t port);
+PVMM_API int pvmm_event_close(pvmm_port_t port);
+
+/* Binds this vCPU's VIRQ_*; the port comes back masked and without a handler. */
+PVMM_API int pvmm_event_bind_virq(unsigned int virq, pvmm_port_t *port);
+
+/* A port for another domain (or this one: DOMID_SELF) to connect to. */
+PVMM_API int pvmm_event_alloc(unsigned int domid, pvmm_port_t *port);
+PVMM_API int pvmm_event_connect(unsigned int domid, pvmm_port_t remote, pvmm_port_t *port);
+PVMM_API int pvmm_event_send(pvmm_port_t port);
+
+/* Masking one port; unmasking delivers what has come meanwhile. */
+PVMM_API void pvmm_event_mask(pvmm_port_t port);
+PVMM_API void pvmm_event_unmask(pvmm_port_t port);
+
+/* Masking all delivery on this vCPU. save returns what to give back to restore. */
+PVMM_API bool pvmm_events_save(void);
+PVMM_API void pvmm_events_restore(bool were_on);
+
+/*
+ * Blocks this vCPU until an event is pending; events must be masked by the caller, who has looked
+ * for what it waits for, and come back masked.
+ */
+PVMM_API void pvmm_events_wait(void);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Address spaces: a root table with the kernel's half shared and a user half of its own.
+ *
+ *	building ── pin ──► pinned ── activate ──► loaded
+ *	    ▲                 │ ▲                     │
+ *	    └───── unpin ─────┘ └── another activate ─┘
+ *
+ * While building, its tables are ordinary writable memory and mapping costs no hypercall. pin makes
+ * all its tables read-only and pins the root, in one batch. When Xen refuses, the space is building
+ * again exactly as before, and a report of who still maps one of its tables writable is printed.
+ *
+ * Each function takes the space's lock; none may be called from an event handler. Errors are
+ * -XEN_EINVAL (an argument, or Xen's refusal), -XEN_ENOMEM, -XEN_EBUSY, -XEN_EEXIST, -XEN_ENOENT.
+ */
+#ifndef PVMM_SPACE_H
+#define PVMM_SPACE_H
+
+#include <pvmm/pagetable.h>
+#include <pvmm/spinlock.h>
+
+enum pvmm_space_state { PVMM_SPACE_BUILDING, PVMM_SPACE_PINNED };
+
+#define PVMM_SPACE_NAME_BYTES 24
+
+/* The caller's storage; its fields are the manager's. */
+struct pvmm_space {
+	struct pvmm_spinlock lock; /* guards the tables of the user half and what is below */
+	enum pvmm_space_state state;
+	pfn_t root;
+	uint32_t nr_tables;
+	uint32_t nr_pages;  /* mapped user pages */
+	uint32_t nr_loaded; /* vCPUs that run on it */
+	struct pvmm_space *next, *prev;
+	char name[PVMM_SPACE_NAME_BYTES];
+};
+
+/* The kernel's own: its root is what the other roots copy their upper half from. Always pinned. */
+extern PVMM_API struct pvmm_space pvmm_kernel_space;
+
+/* Makes an empty space; the name is for reports. */
+PVMM_API int pvmm_space_create(struct pvmm_space *space, const char *name);
+
+/*
+ * Maps a page at a user address (in pvmm_kernel_space: an address of the vmap region). Takes a
+ * reference on the page and counts a live mapping. prot: PVMM_PROT_*. A page that is a page table
+ * may only be mapped read-only: -XEN_EBUSY.
+ */
+PVMM_API int pvmm_space_map(struct pvmm_space *space, pvmm_va_t va, struct pvmm_page *page,
+			    uint64_t prot);
+
+/* Removes the mapping, flushes it on all vCPUs, then drops its reference. */
+PVMM_API int pvmm_space_unmap(struct pvmm_space *space, pvmm_va_t va);
+
+/* Changes what the mapping allows, and flushes it on all vCPUs. */
+PVMM_API int pvmm_space_protect(struct pvmm_space *space, pvmm_va_t va, uint64_t prot);
+
+PVMM_API int pvmm_space_pin(struct pvmm_space *space);
+
+/* -XEN_EBUSY while a vCPU runs on it. */
+PVMM_API int pvmm_space_unpin(struct pvmm_space *space);
+
+/* Runs this vCPU on the space, pinned first if it is not; &pvmm_kernel_space leaves user space. */
+PVMM_API int pvmm_space_activate(struct pvmm_space *space);
+
+/* The space this vCPU runs on. */
+PVMM_API struct pvmm_space *pvmm_space_current(void);
+
+/* Unpins, unmaps and frees everything. -XEN_EBUSY while a vCPU runs on it. */
+PVMM_API int pvmm_space_destroy(struct pvmm_space *space);
+
+/* Calls visit for the kernel's space and every other, the space list locked. Non-zero stops. */
+typedef int pvmm_space_visit_fn(struct pvmm_space *space, void *ctx);
+PVMM_API int pvmm_space_for_each(pvmm_space_visit_fn *visit, void *ctx);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stray writable mappings: finding them (mm/stray.c) and saying so (mm/report.c). When Xen refuses
+ * to make a page a page table, the report is printed without asking; its lines are explained in
+ * docs/checker.md.
+ *
+ * Xen keeps no reverse map, so neither can say where a page is mapped without looking; this looks,
+ * in every table that the manager knows: the kernel's and every address space's, loaded or not.
+ */
+#ifndef PVMM_STRAY_H
+#define PVMM_STRAY_H
+
+#include <pvmm/space.h>
+
+/* One L1 entry that maps a page. */
+struct pvmm_mapping {
+	pfn_t pfn;   /* what is mapped */
+	pfn_t table; /* the L1 table that maps it, */
+	unsigned int slot;
+	pvmm_pte_t entry;
+	pvmm_va_t va;
+	struct pvmm_space *space; /* &pvmm_kernel_space or the one whose user half it is in */
+};
+
+#define PVMM_FIND_WRITABLE 0x1 /* only writable mappings */
+
+/*
+ * Finds the mappings of a page, the direct map's own among them; fills at most max of found and
+ * returns how many there are. Takes the space list's lock; cost is a look at every L1 entry.
+ */
+PVMM_API unsigned int pvmm_find_mappings(pfn_t pfn, unsigned int flags, struct pvmm_mapping *found,
+					 unsigned int max);
+
+/* What the last refused pin came from, for tests and tools; nr_found 0 when there was none. */
+struct pvmm_stray_record {
+	uint64_t refused_pins; /* since boot */
+	unsigned int nr_found; /* of the last one */
+	struct pvmm_mapping first;
+};
+
+PVMM_API struct pvmm_stray_record pvmm_stray_last(void);
+
+/*
+ * A full audit: every page's direct-map entry is right and writable exactly when it should be, the
+ * free lists hold exactly the free pages, live counts equal the mappings found. Prints each problem
+ * and returns how many. For tests: nothing else may run meanwhile.
+ */
+PVMM_API unsigned int pvmm_audit(void);
+
+#endif

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns the free pages: a buddy system. Free blocks of each order form a doubly linked list through
+ * the page database.
+ *
+ * Invariant, under the lock: every page of kind FREE belongs to exactly one free block; the block's
+ * first page carries PVMM_PAGE_HEAD and its order and is on that order's list; a block and its
+ * buddy are never both free at the same order below PVMM_MAX_ORDER.
+ */
+#include <pvmm/alloc.h>
+#include <pvmm/log.h>
+#include <pvmm/owner.h>
+#include <pvmm/p2m.h>
+#include <pvmm/spinlock.h>
+#include "mm.h"
+
+struct free_list {
+	uint32_t first, last; /* pfns */
+	uint64_t nr_blocks;
+};
+
+/* Guards the lists and the kind, order, flags and links of free pages. Innermost lock. */
+static struct pvmm_spinlock lock = PVMM_SPINLOCK_INIT;
+static struct free_list lists[PVMM_MAX_ORDER + 1];
+static uint64_t nr_free;
+
+void alloc_init(void)
+{
+	for (unsigned int order = 0; order <= PVMM_MAX_ORDER; order++)
+		lists[order] = (struct free_list){PVMM_PAGE_NONE, PVMM_PAGE_NONE, 0};
+	nr_free = 0;
+}
+
+/* Links a block in at the front, where the next allocation takes it, or at the far end. */
+static void list_add(struct free_list *list, struct pvmm_page *page, bool far_end)
+{
+	uint32_t pfn = (uint32_t)pfn_x(pvmm_page_pfn(page));
+
+	page->next = far_end ? PVMM_PAGE_NONE : list->first;
+	page->prev = far_end ? list->last : PVMM_PAGE_NONE;
+	if (page->next != PVMM_PAGE_NONE)
+		pvmm_page(_pfn(page->next))->prev = pfn;
+	else
+		list->last = pfn;
+	if (page->prev != PVMM_PAGE_NONE)
+		pvmm_page(_pfn(page->prev))->next = pfn;
+	else
+		list->first = pfn;
+	list->nr_blocks++;
+}
+
+static void list_del(struct free_list *list, struct pvmm_page *page)
+{
+	if (page->prev != PVMM_PAGE_NONE)
+		pvmm_page(_pfn(page->prev))->next = page->next;
+	else
+		list->first = page->next;
+	if (page->next != PVMM_PAGE_NONE)
+		pvmm_page(_pfn(page->next))->prev = page->prev;
+	else
+		list->last = page->prev;
+	list->nr_blocks--;
+}
+
+static void block_add(struct pvmm_page *head, unsigned int order, bool far_end)
+{
+	head->order = (uint8_t)order;
+	head->flags = PVMM_PAGE_HEAD;
+	list_add(&lists[order], head, far_end);
+}
+
+static void block_del(struct pvmm_page *head)
+{
+	list_del(&lists[head->order], head);
+	head->flags = 0;
+}
+
+/* The free block of this order that the block at pfn could merge with, or NULL. */
+static struct pvmm_page *free_buddy(uint64_t pfn, unsigned int order)
+{
+	uint64_t buddy_pfn = pfn ^ (1ULL << order);
+	struct pvmm_page *buddy;
+
+	if (buddy_pfn + (1ULL << order) > pvmm_max_pfn())
+		return NULL;
+	buddy = pvmm_page(_pfn(buddy_pfn));
+	if (buddy->kind != PVMM_PAGE_FREE || !(buddy->flags & PVMM_PAGE_HEAD) ||
+	    buddy->order != order)
+		return NULL;
+	return buddy;
+}
+
+/* Gives a block of FREE pages to the lists, merged with its buddies as far as that goes. */
+static void release(uint64_t pfn, unsigned int order, bool far_end)
+{
+	struct pvmm_page *buddy;
+
+	nr_free += 1ULL << order;
+	while (order < PVMM_MAX_ORDER && (buddy = free_buddy(pfn, order))) {
+		block_del(buddy);
+		pfn &= ~(1ULL << order);
+		order++;
+	}
+	block_add(pvmm_page(_pfn(pfn)), order, far_end);
+}
+
+/* Takes the first block that is large enough and gives the halves not needed back. */
+static struct pvmm_page *take(unsigned int order)
+{
+	unsigned int from = order;
+	struct pvmm_page *head;
+
+	while (lists[from].first == PVMM_PAGE_NONE)
+		if (++from > PVMM_MAX_ORDER)
+			return NULL;
+
+	head = pvmm_page(_pfn(lists[from].first));
+	block_del(head);
+	while (from > order) {
+		from--;
+		block_add(head + (1ULL << from), from, false);
+	}
+	nr_free -= 1ULL << order;
+	return head;
+}
+
+struct pvmm_page *pvmm_page_alloc(unsigned int order, enum pvmm_page_kind kind)
+{
+	uint64_t nr_pages = 1ULL << order;
+	struct pvmm_page *head;
+
+	if (order > PVMM_MAX_ORDER || kind == PVMM_PAGE_FREE || kind >= PVMM_PAGE_KINDS)
+		return NULL;
+
+	pvmm_spin_lock(&lock);
+	head = take(order);
+	if (head) {
+		for (uint64_t i = 0; i < nr_pages; i++)
+			head[i].kind = (uint8_t)kind;
+		head->order = (uint8_t)order;
+		head->refs = 1;
+	}
+	pvmm_spin_unlock(&lock);
+
+	if (head)
+		pvmm_owner_note_alloc(pvmm_page_pfn(head), nr_pages);
+	return head;
+}
+
+/* Why a block may not be freed, or NULL. Looked at before anything is changed. */
+static const char *free_forbidden(const struct pvmm_page *page, unsigned int order, uint64_t i)
+{
+	if (page->kind == PVMM_PAGE_FREE)
+		return "is free already";
+	if (page->flags & (PVMM_PAGE_READONLY | PVMM_PAGE_PINNED))
+		return "is still a page table for Xen";
+	if (page->live)
+		return "is still mapped";
+	if (page->refs != (i == 0))
+		return "has other references";
+	if (i == 0 && page->order != order)
+		return "was allocated with another order";
+	return NULL;
+}
+
+void pvmm_page_free(struct pvmm_page *page, unsigned int order)
+{
+	uint64_t nr_pages = 1ULL << order;
+	pfn_t pfn = pvmm_page_pfn(page);
+	const char *why;
+	bool stale = false;
+
+	for (uint64_t i = 0; i < nr_pages; i++) {
+		why = free_forbidden(&page[i], order, i);
+		if (why)
+			pvmm_panic("page freed that %s: pfn 0x%llx (%s, order %u, refs %u, live %u, stale %u), freed with order %u by %pS",
+				   why, (unsigned long long)(pfn_x(pfn) + i),
+				   pvmm_page_kind_name(page[i].kind), page[i].order, page[i].refs,
+				   page[i].live, page[i].stale, order, __builtin_return_address(0));
+		stale |= page[i].stale != 0;
+	}
+
+	pvmm_owner_note_free(pfn, nr_pages);
+
+	pvmm_spin_lock(&lock);
+	for (uint64_t i = 0; i < nr_pages; i++) {
+		page[i].kind = PVMM_PAGE_FREE;
+		page[i].flags = 0;
+		page[i].refs = 0;
+		page[i].private = 0;
+	}
+	release(pfn_x(pfn), order, stale);
+	pvmm_spin_unlock(&lock);
+}
+
+void pvmm_mm_add_free(pfn_t first, uint64_t nr_pages)
+{
+	uint64_t pfn = pfn_x(first), end = pfn + nr_pages;
+
+	if (end < pfn || end > pvmm_max_pfn())
+		pvmm_panic("free memory pfn 0x%llx to 0x%llx is outside the domain's 0x%llx pages",
+			   (unsigned long long)pfn, (unsigned long long)end,
+			   (unsigned long long)pvmm_max_pfn());
+
+	pvmm_spin_lock(&lock);
+	while (pfn < end) {
+		unsigned int order = 0;
+
+		while (order < PVMM_MAX_ORDER && !(pfn & (1ULL << order)) &&
+		       pfn + (2ULL << order) <= end)
+			order++;
+		for (uint64_t i = 0; i < 1ULL << order; i++) {
+			struct pvmm_page *page = pvmm_page(_pfn(pfn + i));
+
+			page->kind = PVMM_PAGE_FREE;
+			page->refs = 0;
+		}
+		/* At the far end, so that memory is handed out from its start upward. */
+		release(pfn, order, true);
+		pfn += 1ULL << order;
+	}
+	pvmm_spin_unlock(&lock);
+}
+
+uint64_t pvmm_free_pages(void)
+{
+	return __atomic_load_n(&nr_free, __ATOMIC_RELAXED);
+}
+
+uint64_t pvmm_free_blocks(unsigned int order)
+{
+	return order <= PVMM_MAX_ORDER ? __atomic_load_n(&lists[order].nr_blocks, __ATOMIC_RELAXED)
+				       : 0;
+}
+
+/* Walks one order's list; adds up its pages and returns how many problems it has. */
+static unsigned int list_audit(unsigned int order, uint64_t *nr_pages)
+{
+	const struct free_list *list = &lists[order];
+	uint32_t pfn = list->first, prev = PVMM_PAGE_NONE;
+	unsigned int problems = 0;
+	uint64_t blocks = 0;
+
+	for (; pfn != PVMM_PAGE_NONE && blocks <= list->nr_blocks; blocks++) {
+		const struct pvmm_page *head = pvmm_page(_pfn(pfn));
+
+		if (head->kind != PVMM_PAGE_FREE || !(head->flags & PVMM_PAGE_HEAD) ||
+		    head->order != order || head->prev != prev) {
+			pvmm_log(PVMM_ERROR, "audit: pfn 0x%x on the free list of order %u is %s, order %u, flags 0x%x",
+				 pfn, order, pvmm_page_kind_name(head->kind), head->order,
+				 head->flags);
+			problems++;
+		}
+		*nr_pages += 1ULL << order;
+		prev = pfn;
+		pfn = head->next;
+	}
+	if (blocks != list->nr_blocks || list->last != prev) {
+		pvmm_log(PVMM_ERROR, "audit: free list of order %u has %llu blocks, counted as %llu",
+			 order, (unsigned long long)blocks, (unsigned long long)list->nr_blocks);
+		problems++;
+	}
+	return problems;
+}
+
+unsigned int alloc_audit(void)
+{
+	uint64_t on_lists = 0, of_kind_free = 0;
+	unsigned int problems = 0;
+
+	pvmm_spin_lock(&lock);
+	for (unsigned int order = 0; order <= PVMM_MAX_ORDER; order++)
+		problems += list_audit(order, &on_lists);
+	for (uint64_t i = 0; i < pvmm_max_pfn(); i++) {
+		const struct pvmm_page *page = pvmm_page(_pfn(i));
+
+		if (page->kind != PVMM_PAGE_FREE)
+			continue;
+		of_kind_free++;
+		if (page->refs || page->live || (page->flags & ~PVMM_PAGE_HEAD)) {
+			pvmm_log(PVMM_ERROR, "audit: free pfn 0x%llx has refs %u, live %u, flags 0x%x",
+				 (unsigned long long)i, page->refs, page->live, page->flags);
+			problems++;
+		}
+	}
+	if (on_lists != nr_free || of_kind_free != nr_free) {
+		pvmm_log(PVMM_ERROR, "audit: %llu free pages counted, %llu on the lists, %llu of kind free",
+			 (unsigned long long)nr_free, (unsigned long long)on_lists,
+			 (unsigned long long)of_kind_free);
+		problems++;
+	}
+	pvmm_spin_unlock(&lock);
+	return problems;
+}

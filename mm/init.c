@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Brings the rooms of mm/ up in the order in which they need each other. */
+#include <pvmm/log.h>
+#include <pvmm/p2m.h>
+#include "mm.h"
+
+/* A table of the kernel's root as the boot left it: read-only already, and for good. */
+static int claim_table(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
+{
+	struct pvmm_page *page = pvmm_page(table);
+
+	(void)va, (void)ctx;
+	page->kind = (uint8_t)(PVMM_PAGE_L1 + level - 1);
+	page->flags |= PVMM_PAGE_READONLY;
+	pvmm_kernel_space.nr_tables++;
+	return 0;
+}
+
+void pvmm_mm_init(uint64_t nr_pages, pfn_t kernel_root)
+{
+	pages_init(nr_pages);
+	alloc_init();
+	space_init(kernel_root);
+	space_visit(&pvmm_kernel_space, claim_table, NULL);
+	pvmm_page(kernel_root)->flags |= PVMM_PAGE_PINNED;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* What the rooms of mm/ tell each other and nobody else. */
+#ifndef PVMM_MM_INTERNAL_H
+#define PVMM_MM_INTERNAL_H
+
+#include <pvmm/mm.h>
+#include <pvmm/space.h>
+#include <pvmm/stray.h>
+
+void pages_init(uint64_t nr_pages);
+void alloc_init(void);
+void space_init(pfn_t kernel_root);
+
+/* The allocator's part of the audit: its lists against the page database. Returns problems. */
+unsigned int alloc_audit(void);
+
+/*
+ * Xen refused to make the pages marked PVMM_PAGE_SUSPECT page tables of this space: finds out who
+ * still maps them, keeps the record and prints the report. The marks are the caller's to remove.
+ * Called before anything is undone, so that the pages' own direct-map entries are read-only and
+ * every writable mapping found is a stray.
+ */
+void stray_refused(struct pvmm_space *space, const struct pvmm_batch_failure *failure);
+
+/* Prints the report of a refused pin: nr_found strays, of which found holds nr_shown. */
+void report_refused_pin(const struct pvmm_space *space, const struct pvmm_batch_failure *failure,
+			const struct pvmm_mapping *found, unsigned int nr_found,
+			unsigned int nr_shown);
+
+/* Visits the tables of a space that are its own: a user half, or all of the kernel's. */
+int space_visit(const struct pvmm_space *space, pvmm_pt_visit_fn *visit, void *ctx);
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns the page-owner records: for each page the stacks of its last allocation and its last free,
+ * as numbers into a table that holds each different stack once (open addressing; number = slot + 1).
+ *
+ * Invariant: a slot once filled never changes, so a number stays good without a lock.
+ */
+#include <pvmm/log.h>
+#include <pvmm/owner.h>
+#include <pvmm/spinlock.h>
+
+/* Guards filling a slot of the stack table. Taken with the allocator's lock not held. */
+static struct pvmm_spinlock lock = PVMM_SPINLOCK_INIT;
+static struct pvmm_owner_stack *stacks;
+static uint32_t nr_stacks;
+
+/* Frames of the record keeping and of the allocator itself: not what the reader wants to see. */
+#define OWN_FRAMES 1
+
+static struct pvmm_owner *owner_of(pfn_t pfn)
+{
+	return (struct pvmm_owner *)(uintptr_t)PVMM_OWNERS_BASE + pfn_x(pfn);
+}
+
+void pvmm_owner_init(struct pvmm_owner_stack *storage, uint32_t nr)
+{
+	if (!nr || (nr & (nr - 1)))
+		pvmm_panic("%u stacks for the page-owner records: not a power of two", nr);
+	stacks = storage;
+	nr_stacks = nr;
+}
+
+static uint32_t stack_hash(const uintptr_t *callers, uint32_t nr)
+{
+	uint64_t h = 0xcbf29ce484222325ULL; /* FNV-1a, by words */
+
+	for (uint32_t i = 0; i < nr; i++)
+		h = (h ^ callers[i]) * 0x100000001b3ULL;
+	return (uint32_t)(h ^ (h >> 32));
+}
+
+static bool stack_equal(const struct pvmm_owner_stack *stack, const uintptr_t *callers, uint32_t nr)
+{
+	if (stack->nr != nr)
+		return false;
+	for (uint32_t i = 0; i < nr; i++)
+		if (stack->callers[i] != callers[i])
+			return false;
+	return true;
+}
+
+/* The number of this stack, new or known; 0 when the table is full. */
+static uint32_t stack_number(const uintptr_t *callers, uint32_t nr)
+{
+	uint32_t hash = stack_hash(callers, nr), number = 0;
+
+	pvmm_spin_lock(&lock);
+	for (uint32_t i = 0; i < nr_stacks && !number; i++) {
+		uint32_t slot = (hash + i) & (nr_stacks - 1);
+		struct pvmm_owner_stack *stack = &stacks[slot];
+
+		if (!stack->nr) {
+			for (uint32_t k = 0; k < nr; k++)
+				stack->callers[k] = callers[k];
+			stack->hash = hash;
+			stack->nr = nr;
+		}
+		if (stack->hash == hash && stack_equal(stack, callers, nr))
+			number = slot + 1;
+	}
+	pvmm_spin_unlock(&lock);
+	return number;
+}
+
+static uint32_t this_stack(void)
+{
+	uintptr_t callers[PVMM_OWNER_DEPTH];
+	uint32_t nr = pvmm_stack_trace(callers, PVMM_OWNER_DEPTH, OWN_FRAMES + 1);
+
+	return nr ? stack_number(callers, nr) : 0;
+}
+
+void pvmm_owner_note_alloc(pfn_t pfn, uint64_t nr_pages)
+{
+	uint32_t number;
+
+	if (!nr_stacks)
+		return;
+	number = this_stack();
+	for (uint64_t i = 0; i < nr_pages; i++)
+		owner_of(pfn_add(pfn, i))->allocated = number;
+}
+
+void pvmm_owner_note_free(pfn_t pfn, uint64_t nr_pages)
+{
+	uint32_t number;
+
+	if (!nr_stacks)
+		return;
+	number = this_stack();
+	for (uint64_t i = 0; i < nr_pages; i++)
+		owner_of(pfn_add(pfn, i))->freed = number;
+}
+
+static const struct pvmm_owner_stack *stack_of(uint32_t number)
+{
+	return number && number <= nr_stacks ? &stacks[number - 1] : NULL;
+}
+
+const struct pvmm_owner_stack *pvmm_owner_allocated(pfn_t pfn)
+{
+	return nr_stacks ? stack_of(owner_of(pfn)->allocated) : NULL;
+}
+
+const struct pvmm_owner_stack *pvmm_owner_freed(pfn_t pfn)
+{
+	return nr_stacks ? stack_of(owner_of(pfn)->freed) : NULL;
+}
+
+void pvmm_owner_describe(const struct pvmm_owner_stack *stack, char *buf, size_t len_bytes)
+{
+	size_t at = 0;
+
+	if (!stack) {
+		pvmm_snprintf(buf, len_bytes, "(not known)");
+		return;
+	}
+	for (uint32_t i = 0; i < stack->nr && at < len_bytes; i++)
+		at += (size_t)pvmm_snprintf(buf + at, len_bytes - at, "%s%pS", i ? " < " : "",
+					    (void *)stack->callers[i]);
+}
