@@ -30,8 +30,14 @@ LIB_OBJ	  = $(LIB_SRC:%.c=$(BUILD)/%.o) $(LIB_ASM:%.S=$(BUILD)/%.S.o)
 GUEST_SRC = $(wildcard guest/*.c tests/guest/*.c)
 GUEST_OBJ = $(GUEST_SRC:%.c=$(BUILD)/%.o)
 
+LINK	= $(LD) -nostdlib -static --gc-sections -z max-page-size=4096 -T arch-xen/pvmm.lds
+
 LIB	= $(BUILD)/libpvmm.a
 GUEST	= $(BUILD)/pvmm-guest
+
+# V=1 shows the commands whole.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -47,29 +53,35 @@ FORCE:
 $(LIB_OBJ): $(BUILD)/flags
 $(LIB_SRC:%.c=$(BUILD)/%.o): $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(LIB_CFLAGS) -c $< -o $@
+	$(call say,CC,$<)
+	$(Q)$(CC) $(LIB_CFLAGS) -c $< -o $@
 $(BUILD)/%.S.o: %.S
 	@mkdir -p $(@D)
-	$(CC) $(LIB_CFLAGS) -c $< -o $@
+	$(call say,AS,$<)
+	$(Q)$(CC) $(LIB_CFLAGS) -c $< -o $@
 $(GUEST_OBJ): $(BUILD)/flags
 $(GUEST_OBJ): $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(GUEST_CFLAGS) -c $< -o $@
+	$(call say,CC,$<)
+	$(Q)$(CC) $(GUEST_CFLAGS) -c $< -o $@
 
 # One object whose internal names are local: a kernel may use any name that is not pvmm_*.
 $(BUILD)/libpvmm.o: $(LIB_OBJ)
-	$(LD) -r -o $@.tmp $(LIB_OBJ)
-	$(OBJCOPY) --localize-hidden $@.tmp $@
+	$(call say,LD,$@)
+	$(Q)$(LD) -r -o $@.tmp $(LIB_OBJ)
+	$(Q)$(OBJCOPY) --localize-hidden $@.tmp $@
 	@rm -f $@.tmp
 $(LIB): $(BUILD)/libpvmm.o
+	$(call say,AR,$@)
 	@rm -f $@
-	$(AR) rcs $@ $<
+	$(Q)$(AR) rcs $@ $<
 
 # Two links: the second takes in the table of the first one's functions (pvmm/symbol.h).
 $(GUEST): $(GUEST_OBJ) $(LIB) arch-xen/pvmm.lds tools/mksymbols.sh
-	$(LD) -nostdlib -static --gc-sections -z max-page-size=4096 -T arch-xen/pvmm.lds -o $@.1 $(GUEST_OBJ) $(LIB)
-	NM=$(NM) tools/mksymbols.sh $@.1 > $@.symbols.S
-	$(CC) -c $@.symbols.S -o $@.symbols.o
-	$(LD) -nostdlib -static --gc-sections -z max-page-size=4096 -T arch-xen/pvmm.lds -o $@ $(GUEST_OBJ) $@.symbols.o $(LIB)
+	$(call say,LD,$@)
+	$(Q)$(LINK) -o $@.1 $(GUEST_OBJ) $(LIB)
+	$(Q)NM=$(NM) tools/mksymbols.sh $@.1 > $@.symbols.S
+	$(Q)$(CC) -c $@.symbols.S -o $@.symbols.o
+	$(Q)$(LINK) -o $@ $(GUEST_OBJ) $@.symbols.o $(LIB)
 
 -include $(LIB_OBJ:.o=.d) $(GUEST_OBJ:.o=.d)

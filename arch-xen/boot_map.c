@@ -27,13 +27,13 @@
 
 static struct {
 	uint64_t nr_pages;
-	const uint64_t *p2m;  /* the builder's, in its mapping */
-	uint64_t root;	      /* pfns from here on: the root table, */
+	const uint64_t *p2m;	   /* the builder's, in its mapping */
+	uint64_t root;		   /* pfns from here on: the root table, */
 	uint64_t pt_first, pt_end; /* the builder's tables, */
-	uint64_t tables_first; /* the first page that was free, */
-	uint64_t next;	      /* the first that still is, */
-	uint64_t boot_end;    /* the end of the builder's mapping, */
-	uint64_t mapped_end;  /* and of the direct map so far */
+	uint64_t tables_first;	   /* the first page that was free, */
+	uint64_t next;		   /* the first that still is, */
+	uint64_t boot_end;	   /* the end of the builder's mapping, */
+	uint64_t mapped_end;	   /* and of the direct map so far */
 } boot;
 
 static uint64_t pfn_of_image(const void *address)
@@ -253,15 +253,19 @@ static void check_size(void)
 	uint64_t needed = boot.tables_first + pages_needed() + SPARE_PAGES;
 
 	if (boot.nr_pages > PVMM_DIRECTMAP_BYTES >> PVMM_PAGE_SHIFT) {
-		pvmm_log(PVMM_ERROR, "boot refused: this domain is too large: it has %llu MiB, the direct map reaches %llu MiB",
-			 (unsigned long long)boot.nr_pages / 256, PVMM_DIRECTMAP_BYTES >> 20);
+		pvmm_log(
+			PVMM_ERROR,
+			"boot refused: this domain is too large: it has %llu MiB, the direct map reaches %llu MiB",
+			(unsigned long long)boot.nr_pages / 256, PVMM_DIRECTMAP_BYTES >> 20);
 		pvmm_shutdown(SHUTDOWN_poweroff);
 	}
 	if (boot.nr_pages >= needed)
 		return;
-	pvmm_log(PVMM_ERROR, "boot refused: this domain is too small: it has %llu KiB; the kernel and its tables and records need %llu KiB (memory = %llu in the xl configuration)",
-		 (unsigned long long)boot.nr_pages * 4, (unsigned long long)needed * 4,
-		 (unsigned long long)(needed + 255) / 256);
+	pvmm_log(
+		PVMM_ERROR,
+		"boot refused: this domain is too small: it has %llu KiB; the kernel and its tables and records need %llu KiB (memory = %llu in the xl configuration)",
+		(unsigned long long)boot.nr_pages * 4, (unsigned long long)needed * 4,
+		(unsigned long long)(needed + 255) / 256);
 	pvmm_shutdown(SHUTDOWN_poweroff);
 }
 
@@ -278,7 +282,8 @@ static void measure(const struct start_info *si, uint64_t boot_stack_end)
 		boot.next = boot.pt_end;
 	boot.tables_first = boot.next;
 
-	/* All the builder's tables lie in its own mapping, which ends at the first missing entry. */
+	/* All the builder's tables lie in its own mapping, which ends at the first missing entry.
+	 */
 	boot.boot_end = boot.next;
 	while (boot.boot_end < boot.nr_pages) {
 		pvmm_va_t va = PVMM_KERNEL_BASE + (boot.boot_end << PVMM_PAGE_SHIFT);

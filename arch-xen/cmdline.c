@@ -49,7 +49,8 @@ static const struct pvmm_option *find_option(const struct pvmm_option *options, 
 static void say_unknown(const struct pvmm_option *options, const char *name, char *message,
 			size_t len_bytes)
 {
-	size_t at = (size_t)pvmm_snprintf(message, len_bytes, "unknown option \"%s\"; known are:", name);
+	size_t at = (size_t)pvmm_snprintf(message, len_bytes,
+					  "unknown option \"%s\"; known are:", name);
 
 	for (; options->name && at < len_bytes; options++)
 		at += (size_t)pvmm_snprintf(message + at, len_bytes - at, " %s%s%s", options->name,
@@ -69,8 +70,9 @@ static int parse_word(char *word, const struct pvmm_option *options, char *messa
 		return -XEN_EINVAL;
 	}
 	if (!value != !option->values) {
-		pvmm_snprintf(message, len_bytes, option->values ? "option \"%s\" needs a value: %s=%s"
-								 : "option \"%s\" takes no value",
+		pvmm_snprintf(message, len_bytes,
+			      option->values ? "option \"%s\" needs a value: %s=%s"
+					     : "option \"%s\" takes no value",
 			      word, word, option->values);
 		return -XEN_EINVAL;
 	}

@@ -50,8 +50,8 @@ static void deliver(void)
 	struct vcpu_info *vcpu = pvmm_vcpu_info();
 
 	while (__atomic_exchange_n(&vcpu->evtchn_upcall_pending, 0, __ATOMIC_ACQ_REL)) {
-		xen_ulong_t words = __atomic_exchange_n(&vcpu->evtchn_pending_sel, 0,
-							__ATOMIC_ACQ_REL);
+		xen_ulong_t words =
+			__atomic_exchange_n(&vcpu->evtchn_pending_sel, 0, __ATOMIC_ACQ_REL);
 
 		for (; words; words &= words - 1) {
 			unsigned int word = (unsigned int)__builtin_ctzl(words);

@@ -10,7 +10,8 @@
 extern char trap_stubs[];
 #define STUB_BYTES 32
 
-#define EVENTS_MASKED 4 /* TI_SET_IF: the entry must read cr2 before another fault overwrites it */
+#define EVENTS_MASKED 4 /* TI_SET_IF: the entry must read cr2 before another fault overwrites it \
+			 */
 
 static pvmm_trap_fn *handlers[PVMM_TRAP_VECTORS];
 
@@ -64,7 +65,8 @@ void traps_init(void)
 
 	for (unsigned int vector = 0; vector < PVMM_TRAP_VECTORS; vector++) {
 		if (vector == 2 || vector == 8 || vector == 9 || vector == 15 || vector == 18)
-			continue; /* Xen keeps these: NMI, double fault, machine check; or reserved */
+			continue; /* Xen keeps these: NMI, double fault, machine check; or reserved
+				   */
 		table[nr++] = (struct trap_info){
 			.vector = (uint8_t)vector,
 			/* int3 and into are for everybody */

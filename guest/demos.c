@@ -3,4 +3,6 @@
 #include <stddef.h>
 #include "demo.h"
 
-const struct demo *const demos[] = {&demo_stray, NULL};
+const struct demo *const demos[] = {
+	&demo_stray, &demo_echo, &demo_fault, &demo_panic, &demo_overflow, &demo_hang, NULL,
+};

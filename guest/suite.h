@@ -3,7 +3,7 @@
  * Test suites that run inside the domU, as TAP on its console.
  *
  * A test is a function that checks with CHECK; it passes when every check held, the full audit
- * afterwards finds nothing wrong, and as many pages are free as before.
+ * afterwards finds nothing wrong, and no page is missing.
  */
 #ifndef GUEST_SUITE_H
 #define GUEST_SUITE_H
@@ -18,6 +18,7 @@ struct test {
 struct suite {
 	const char *name;
 	const char *about;
+	bool on_request;	  /* only by its name, not as part of "all" */
 	const struct test *tests; /* ended by one without a name */
 };
 
@@ -32,7 +33,7 @@ bool suite_check(bool ok, const char *text, const char *file, int line);
 /* Like CHECK(a == b) for numbers, and shows both. */
 bool suite_check_equal(uint64_t a, uint64_t b, const char *text, const char *file, int line);
 
-#define CHECK_EQUAL(a, b)                                                                         \
+#define CHECK_EQUAL(a, b) \
 	suite_check_equal((uint64_t)(a), (uint64_t)(b), #a " == " #b, __FILE__, __LINE__)
 
 /* Runs the named suites ("a,b" or "all"), then prints the plan; true if every test passed. */

@@ -26,7 +26,7 @@ struct batch_call {
 	enum pvmm_batch_kind kind;
 	unsigned int first; /* index in the array of its kind */
 	unsigned int nr;
-	unsigned int done;  /* Xen's count of operations applied */
+	unsigned int done; /* Xen's count of operations applied */
 };
 
 struct batch {
@@ -145,8 +145,7 @@ static struct batch *queue_slot(enum pvmm_batch_kind kind, void *caller)
 	bool joins;
 
 	if (!b->depth)
-		pvmm_panic("page-table operation queued outside a batch, by %pS",
-			   caller);
+		pvmm_panic("page-table operation queued outside a batch, by %pS", caller);
 	if (b->failure.err)
 		return NULL;
 
@@ -223,8 +222,9 @@ int pvmm_batch_end(struct pvmm_batch_failure *failure)
 
 	if (!failure) {
 		pvmm_batch_describe(&b->failure, what, sizeof(what));
-		pvmm_panic("Xen refused what cannot be refused: %s; operation %u of the batch, queued by %pS",
-			   what, b->failure.index, (void *)b->failure.caller);
+		pvmm_panic(
+			"Xen refused what cannot be refused: %s; operation %u of the batch, queued by %pS",
+			what, b->failure.index, (void *)b->failure.caller);
 	}
 	*failure = b->failure;
 	return failure->err;

@@ -52,14 +52,18 @@ void pvmm_batch_describe(const struct pvmm_batch_failure *failure, char *buf, si
 	const char *name;
 
 	if (failure->kind == PVMM_BATCH_MMU_UPDATE) {
-		pvmm_snprintf(buf, len_bytes, "store 0x%llx in the table entry at machine address 0x%llx: -%s (%d)",
+		pvmm_snprintf(buf, len_bytes,
+			      "store 0x%llx in the table entry at machine address 0x%llx: -%s (%d)",
 			      (unsigned long long)failure->op.update.val,
 			      (unsigned long long)failure->op.update.ptr, err, failure->err);
 		return;
 	}
 
 	name = mmuext_name(failure->op.ext.cmd);
-	pvmm_snprintf(buf, len_bytes, "%s (extended operation %u) of mfn 0x%llx: -%s (%d)",
-		      name ? name : "unknown", failure->op.ext.cmd,
-		      (unsigned long long)failure->op.ext.arg1.mfn, err, failure->err);
+	if (name)
+		pvmm_snprintf(buf, len_bytes, "%s of mfn 0x%llx: -%s (%d)", name,
+			      (unsigned long long)failure->op.ext.arg1.mfn, err, failure->err);
+	else
+		pvmm_snprintf(buf, len_bytes, "extended operation %u: -%s (%d)",
+			      failure->op.ext.cmd, err, failure->err);
 }

@@ -126,11 +126,12 @@ static struct pvmm_page *take(unsigned int order)
 
 struct pvmm_page *pvmm_page_alloc(unsigned int order, enum pvmm_page_kind kind)
 {
-	uint64_t nr_pages = 1ULL << order;
 	struct pvmm_page *head;
+	uint64_t nr_pages;
 
 	if (order > PVMM_MAX_ORDER || kind == PVMM_PAGE_FREE || kind >= PVMM_PAGE_KINDS)
 		return NULL;
+	nr_pages = 1ULL << order;
 
 	pvmm_spin_lock(&lock);
 	head = take(order);
@@ -173,10 +174,11 @@ void pvmm_page_free(struct pvmm_page *page, unsigned int order)
 	for (uint64_t i = 0; i < nr_pages; i++) {
 		why = free_forbidden(&page[i], order, i);
 		if (why)
-			pvmm_panic("page freed that %s: pfn 0x%llx (%s, order %u, refs %u, live %u, stale %u), freed with order %u by %pS",
-				   why, (unsigned long long)(pfn_x(pfn) + i),
-				   pvmm_page_kind_name(page[i].kind), page[i].order, page[i].refs,
-				   page[i].live, page[i].stale, order, __builtin_return_address(0));
+			pvmm_panic(
+				"page freed that %s: pfn 0x%llx (%s, order %u, refs %u, live %u, stale %u), freed with order %u by %pS",
+				why, (unsigned long long)(pfn_x(pfn) + i),
+				pvmm_page_kind_name(page[i].kind), page[i].order, page[i].refs,
+				page[i].live, page[i].stale, order, __builtin_return_address(0));
 		stale |= page[i].stale != 0;
 	}
 
@@ -246,9 +248,11 @@ static unsigned int list_audit(unsigned int order, uint64_t *nr_pages)
 
 		if (head->kind != PVMM_PAGE_FREE || !(head->flags & PVMM_PAGE_HEAD) ||
 		    head->order != order || head->prev != prev) {
-			pvmm_log(PVMM_ERROR, "audit: pfn 0x%x on the free list of order %u is %s, order %u, flags 0x%x",
-				 pfn, order, pvmm_page_kind_name(head->kind), head->order,
-				 head->flags);
+			pvmm_log(
+				PVMM_ERROR,
+				"audit: pfn 0x%x on the free list of order %u is %s, order %u, flags 0x%x",
+				pfn, order, pvmm_page_kind_name(head->kind), head->order,
+				head->flags);
 			problems++;
 		}
 		*nr_pages += 1ULL << order;
@@ -256,8 +260,9 @@ static unsigned int list_audit(unsigned int order, uint64_t *nr_pages)
 		pfn = head->next;
 	}
 	if (blocks != list->nr_blocks || list->last != prev) {
-		pvmm_log(PVMM_ERROR, "audit: free list of order %u has %llu blocks, counted as %llu",
-			 order, (unsigned long long)blocks, (unsigned long long)list->nr_blocks);
+		pvmm_log(PVMM_ERROR,
+			 "audit: free list of order %u has %llu blocks, counted as %llu", order,
+			 (unsigned long long)blocks, (unsigned long long)list->nr_blocks);
 		problems++;
 	}
 	return problems;
@@ -278,13 +283,15 @@ unsigned int alloc_audit(void)
 			continue;
 		of_kind_free++;
 		if (page->refs || page->live || (page->flags & ~PVMM_PAGE_HEAD)) {
-			pvmm_log(PVMM_ERROR, "audit: free pfn 0x%llx has refs %u, live %u, flags 0x%x",
+			pvmm_log(PVMM_ERROR,
+				 "audit: free pfn 0x%llx has refs %u, live %u, flags 0x%x",
 				 (unsigned long long)i, page->refs, page->live, page->flags);
 			problems++;
 		}
 	}
 	if (on_lists != nr_free || of_kind_free != nr_free) {
-		pvmm_log(PVMM_ERROR, "audit: %llu free pages counted, %llu on the lists, %llu of kind free",
+		pvmm_log(PVMM_ERROR,
+			 "audit: %llu free pages counted, %llu on the lists, %llu of kind free",
 			 (unsigned long long)nr_free, (unsigned long long)on_lists,
 			 (unsigned long long)of_kind_free);
 		problems++;

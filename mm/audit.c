@@ -21,9 +21,11 @@ static unsigned int audit_directmap(pfn_t pfn)
 	    (pvmm_pte_writable(entry) != readonly || page->kind == PVMM_PAGE_RESERVED))
 		return 0;
 
-	pvmm_log(PVMM_ERROR, "audit: pfn 0x%llx (%s, flags 0x%x) has direct-map entry 0x%llx, its mfn is 0x%llx",
-		 (unsigned long long)pfn_x(pfn), pvmm_page_kind_name(page->kind), page->flags,
-		 (unsigned long long)entry, (unsigned long long)mfn_x(pvmm_pfn_to_mfn(pfn)));
+	pvmm_log(
+		PVMM_ERROR,
+		"audit: pfn 0x%llx (%s, flags 0x%x) has direct-map entry 0x%llx, its mfn is 0x%llx",
+		(unsigned long long)pfn_x(pfn), pvmm_page_kind_name(page->kind), page->flags,
+		(unsigned long long)entry, (unsigned long long)mfn_x(pvmm_pfn_to_mfn(pfn)));
 	return 1;
 }
 
@@ -71,7 +73,8 @@ static unsigned int audit_live(void)
 
 		if (!page->live)
 			continue;
-		pvmm_log(PVMM_ERROR, "audit: pfn 0x%llx (%s) counts %d live mappings more than its entries",
+		pvmm_log(PVMM_ERROR,
+			 "audit: pfn 0x%llx (%s) counts %d live mappings more than its entries",
 			 (unsigned long long)i, pvmm_page_kind_name(page->kind), (int)page->live);
 		problems++;
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Owns the page-owner records: for each page the stacks of its last allocation and its last free,
- * as numbers into a table that holds each different stack once (open addressing; number = slot + 1).
+ * as numbers into a table that holds each different stack once (open addressing; number = slot +
+ * 1).
  *
  * Invariant: a slot once filled never changes, so a number stays good without a lock.
  */

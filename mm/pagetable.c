@@ -105,8 +105,9 @@ static void queue_directmap(struct pvmm_page *page, uint64_t prot)
 	struct pvmm_walk w = pvmm_pt_walk(pvmm_kernel_space.root, va);
 
 	if (w.stopped_at != 1)
-		pvmm_panic("pfn 0x%llx has no direct-map entry: the walk of 0x%llx ends at level %u",
-			   (unsigned long long)pfn_x(pfn), (unsigned long long)va, w.stopped_at);
+		pvmm_panic(
+			"pfn 0x%llx has no direct-map entry: the walk of 0x%llx ends at level %u",
+			(unsigned long long)pfn_x(pfn), (unsigned long long)va, w.stopped_at);
 	pvmm_batch_mmu_update(pvmm_pt_entry_maddr(w.step[1].table, w.step[1].slot),
 			      pvmm_pte(pvmm_pfn_to_mfn(pfn), prot));
 }

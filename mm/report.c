@@ -8,8 +8,9 @@
 #include <pvmm/p2m.h>
 #include "mm.h"
 
-/* Long enough for a stack of PVMM_OWNER_DEPTH symbols. */
-#define STACK_TEXT 400
+/* The report's second column, and where its lines are broken. */
+#define INDENT	     15
+#define LINE_COLUMNS 110
 
 /* What the address belongs to, in words. */
 static void describe_place(const struct pvmm_mapping *m, char *buf, size_t len_bytes)
@@ -35,14 +36,31 @@ static void describe_place(const struct pvmm_mapping *m, char *buf, size_t len_b
 	}
 }
 
+/* A stack on as many lines as it takes, the label before the first. */
+static void print_stack_of(const char *label, const struct pvmm_owner_stack *stack)
+{
+	int column = pvmm_snprintf(NULL, 0, "%s", label);
+	char name[96];
+
+	pvmm_print("%s", label);
+	for (uint32_t i = 0; stack && i < stack->nr; i++) {
+		int len = pvmm_snprintf(name, sizeof(name), "%s%pS", i ? " < " : "",
+					(void *)stack->callers[i]);
+
+		if (i && column + len > LINE_COLUMNS) {
+			pvmm_print("\n%*s", INDENT, "");
+			column = INDENT;
+		}
+		pvmm_print("%s", name);
+		column += len;
+	}
+	pvmm_print(stack ? "\n" : "(not known)\n");
+}
+
 static void print_history(pfn_t pfn)
 {
-	char text[STACK_TEXT];
-
-	pvmm_owner_describe(pvmm_owner_allocated(pfn), text, sizeof(text));
-	pvmm_print("  page       allocated by %s\n", text);
-	pvmm_owner_describe(pvmm_owner_freed(pfn), text, sizeof(text));
-	pvmm_print("             last freed by %s\n", text);
+	print_stack_of("  page       allocated by ", pvmm_owner_allocated(pfn));
+	print_stack_of("             last freed by ", pvmm_owner_freed(pfn));
 }
 
 static void print_verdict(const struct pvmm_space *space, const struct pvmm_batch_failure *failure,
@@ -53,11 +71,13 @@ static void print_verdict(const struct pvmm_space *space, const struct pvmm_batc
 	const char *kind = pvmm_page_kind_name(page->kind), *err = pvmm_errno_name(failure->err);
 
 	if (page->flags & PVMM_PAGE_SUSPECT)
-		pvmm_print("pvmm: stray writable mapping: pfn 0x%llx (mfn 0x%llx) cannot become an %s: Xen says -%s (%d)\n",
-			   pfn, mfn, kind, err, failure->err);
+		pvmm_print(
+			"pvmm: stray writable mapping: pfn 0x%llx (mfn 0x%llx) cannot become an %s: Xen says -%s (%d)\n",
+			pfn, mfn, kind, err, failure->err);
 	else
-		pvmm_print("pvmm: writable mapping of a page table: pfn 0x%llx (mfn 0x%llx) is an %s, so address space \"%s\" cannot be pinned: Xen says -%s (%d)\n",
-			   pfn, mfn, kind, space->name, err, failure->err);
+		pvmm_print(
+			"pvmm: writable mapping of a page table: pfn 0x%llx (mfn 0x%llx) is an %s, so address space \"%s\" cannot be pinned: Xen says -%s (%d)\n",
+			pfn, mfn, kind, space->name, err, failure->err);
 }
 
 static void print_mapping(const struct pvmm_mapping *m)
@@ -79,9 +99,10 @@ void report_refused_pin(const struct pvmm_space *space, const struct pvmm_batch_
 	pvmm_batch_describe(failure, what, sizeof(what));
 
 	if (!nr_found)
-		pvmm_print("pvmm: pin refused, and no table known here maps the pages writable: address space \"%s\": Xen says -%s (%d)\n"
-			   "  it can be  a grant that a backend still maps, a mapping by another domain, a table that no root leads to\n",
-			   space->name, pvmm_errno_name(failure->err), failure->err);
+		pvmm_print(
+			"pvmm: pin refused, and no table known here maps the pages writable: address space \"%s\": Xen says -%s (%d)\n"
+			"  it can be  a grant that a backend still maps, a mapping by another domain, a table that no root leads to\n",
+			space->name, pvmm_errno_name(failure->err), failure->err);
 
 	for (unsigned int i = 0; i < nr_shown; i++) {
 		bool new_page = i == 0 || !pfn_eq(found[i].pfn, found[i - 1].pfn);
@@ -95,8 +116,9 @@ void report_refused_pin(const struct pvmm_space *space, const struct pvmm_batch_
 	if (nr_found > nr_shown)
 		pvmm_print("  and        %u more mappings\n", nr_found - nr_shown);
 
-	pvmm_print("  refused    %s\n"
-		   "             operation %u of the batch, queued by %pS\n"
-		   "  action     undone: what was to be handed to Xen is writable again, nothing is lost\n",
-		   what, failure->index, (void *)failure->caller);
+	pvmm_print(
+		"  refused    %s\n"
+		"             operation %u of the batch, queued by %pS\n"
+		"  action     undone: what was to be handed to Xen is writable again, nothing is lost\n",
+		what, failure->index, (void *)failure->caller);
 }

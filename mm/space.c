@@ -14,7 +14,8 @@
 
 struct pvmm_space pvmm_kernel_space;
 
-/* Guards the list's links. While it is held no listed space loses a table. Inside a space's lock. */
+/* Guards the list's links. While it is held no listed space loses a table. Inside a space's lock.
+ */
 static struct pvmm_spinlock list_lock = PVMM_SPINLOCK_INIT;
 static struct pvmm_space *current_space[PVMM_MAX_VCPUS];
 
@@ -248,7 +249,8 @@ static int insert_entry(struct pvmm_space *space, const struct pvmm_walk *w,
 		undo_refused(space, &failure, for_each_of_chain, chain);
 	} else {
 		pvmm_batch_describe(&failure, what, sizeof(what));
-		pvmm_log(PVMM_WARN, "mapping in space \"%s\" refused by Xen: %s", space->name, what);
+		pvmm_log(PVMM_WARN, "mapping in space \"%s\" refused by Xen: %s", space->name,
+			 what);
 	}
 	return err;
 }
@@ -408,8 +410,7 @@ int pvmm_space_protect(struct pvmm_space *space, pvmm_va_t va, uint64_t prot)
 	if (!err)
 		err = check_page(page, prot);
 	if (!err)
-		err = change_entry(space, &w, va,
-				   pvmm_pte(pvmm_pte_mfn(w.step[1].entry), leaf));
+		err = change_entry(space, &w, va, pvmm_pte(pvmm_pte_mfn(w.step[1].entry), leaf));
 	pvmm_spin_unlock(&space->lock);
 	return err;
 }

@@ -120,7 +120,8 @@ void stray_refused(struct pvmm_space *space, const struct pvmm_batch_failure *fa
 	struct pvmm_mapping found[SHOWN];
 	unsigned int nr = find_strays(found, SHOWN);
 
-	/* -EBUSY is Xen's answer when it is not the table but an entry in it that it cannot have. */
+	/* -EBUSY is Xen's answer when it is not the table but an entry in it that it cannot have.
+	 */
 	if (!nr && failure->err == -XEN_EBUSY)
 		nr = find_conflicts(space, found, SHOWN);
 

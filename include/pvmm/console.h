@@ -3,9 +3,9 @@
  * The PV console ring (xen/io/console.h): what xl console shows. Before it is up, and only on a
  * debug hypervisor, text goes out by the emergency console hypercall.
  *
- * Nothing is lost while somebody reads the ring: a full ring is waited for. If nobody takes anything
- * for PVMM_CONSOLE_PATIENCE_NS, the writer goes on, and what was dropped is counted and said when
- * the reader is back.
+ * Nothing is lost while somebody reads the ring: a full ring is waited for. If nobody takes
+ * anything for PVMM_CONSOLE_PATIENCE_NS, the writer goes on, and what was dropped is counted and
+ * said when the reader is back.
  */
 #ifndef PVMM_CONSOLE_H
 #define PVMM_CONSOLE_H

@@ -9,8 +9,9 @@
 #include <pvmm/types.h>
 
 /*
- * Says where the tables are: the p2m with an entry for each of the domain's nr_pages, and Xen's m2p.
- * The boot uses the domain builder's list first; before pvmm_mm_init it must be at PVMM_P2M_BASE.
+ * Says where the tables are: the p2m with an entry for each of the domain's nr_pages, and Xen's
+ * m2p. The boot uses the domain builder's list first; before pvmm_mm_init it must be at
+ * PVMM_P2M_BASE.
  */
 PVMM_API void pvmm_p2m_init(const uint64_t *p2m, uint64_t nr_pages, const uint64_t *m2p,
 			    uint64_t m2p_nr);

@@ -26,12 +26,12 @@ typedef uint64_t pvmm_pte_t;
 #define PVMM_PTE_FRAME_MASK 0x000ffffffffff000ULL
 
 /* What the kernel's own mappings carry. Xen adds the user bit and a mark of its own. */
-#define PVMM_PROT_RO	(PVMM_PTE_PRESENT | PVMM_PTE_ACCESSED | PVMM_PTE_NX)
-#define PVMM_PROT_RW	(PVMM_PROT_RO | PVMM_PTE_RW | PVMM_PTE_DIRTY)
-#define PVMM_PROT_RX	(PVMM_PTE_PRESENT | PVMM_PTE_ACCESSED)
-#define PVMM_PROT_USER	PVMM_PTE_USER
+#define PVMM_PROT_RO   (PVMM_PTE_PRESENT | PVMM_PTE_ACCESSED | PVMM_PTE_NX)
+#define PVMM_PROT_RW   (PVMM_PROT_RO | PVMM_PTE_RW | PVMM_PTE_DIRTY)
+#define PVMM_PROT_RX   (PVMM_PTE_PRESENT | PVMM_PTE_ACCESSED)
+#define PVMM_PROT_USER PVMM_PTE_USER
 /* An entry that points to a table: the leaf decides what is allowed. */
-#define PVMM_PROT_TABLE                                                                           \
+#define PVMM_PROT_TABLE \
 	(PVMM_PTE_PRESENT | PVMM_PTE_RW | PVMM_PTE_USER | PVMM_PTE_ACCESSED | PVMM_PTE_DIRTY)
 
 static inline pvmm_pte_t pvmm_pte(mfn_t mfn, uint64_t prot)

@@ -16,7 +16,10 @@ struct pvmm_spinlock {
 	uint32_t serving;
 };
 
-#define PVMM_SPINLOCK_INIT {0, 0}
+#define PVMM_SPINLOCK_INIT \
+	{                  \
+		0, 0       \
+	}
 
 static inline void pvmm_spin_lock(struct pvmm_spinlock *lock)
 {

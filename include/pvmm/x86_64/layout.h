@@ -8,34 +8,34 @@
 #ifndef PVMM_X86_64_LAYOUT_H
 #define PVMM_X86_64_LAYOUT_H
 
-#define PVMM_PT_LEVELS	     4
-#define PVMM_PT_INDEX_BITS   9
-#define PVMM_PT_ENTRIES	     (1u << PVMM_PT_INDEX_BITS)
-#define PVMM_VA_BITS	     48
+#define PVMM_PT_LEVELS	   4
+#define PVMM_PT_INDEX_BITS 9
+#define PVMM_PT_ENTRIES	   (1u << PVMM_PT_INDEX_BITS)
+#define PVMM_VA_BITS	   48
 
 /* All of the domain's memory, in pfn order. One root slot: 512 GiB. */
 #define PVMM_DIRECTMAP_BASE  0xffff888000000000ULL
 #define PVMM_DIRECTMAP_BYTES (1ULL << 39)
 
 /* Virtually contiguous mappings. One root slot. */
-#define PVMM_VMAP_BASE	     0xffffc90000000000ULL
-#define PVMM_VMAP_BYTES	     (1ULL << 39)
+#define PVMM_VMAP_BASE	0xffffc90000000000ULL
+#define PVMM_VMAP_BYTES (1ULL << 39)
 
 /* pfn to mfn, indexed by pfn; grows in place when the domain does. */
-#define PVMM_P2M_BASE	     0xffffe90000000000ULL
+#define PVMM_P2M_BASE 0xffffe90000000000ULL
 
 /* struct pvmm_page, indexed by pfn. */
-#define PVMM_PAGES_BASE	     0xffffea0000000000ULL
+#define PVMM_PAGES_BASE 0xffffea0000000000ULL
 
 /* Who allocated and freed each page, indexed by pfn. */
-#define PVMM_OWNERS_BASE     0xffffeb0000000000ULL
+#define PVMM_OWNERS_BASE 0xffffeb0000000000ULL
 
 /* The kernel's image, where the domain builder loads it (XEN_ELFNOTE_VIRT_BASE). */
-#define PVMM_KERNEL_BASE     0xffffffff80000000ULL
+#define PVMM_KERNEL_BASE 0xffffffff80000000ULL
 
 /* User space: the lower canonical half, without its first page. */
-#define PVMM_USER_BASE	     0x0000000000001000ULL
-#define PVMM_USER_END	     0x0000800000000000ULL
+#define PVMM_USER_BASE 0x0000000000001000ULL
+#define PVMM_USER_END  0x0000800000000000ULL
 
 /* Root slots that every address space shares with the kernel's root. */
 #define PVMM_KERNEL_SLOT_FIRST 272u

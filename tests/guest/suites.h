@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* The suites that there are; each is described where it is defined. */
+#ifndef TESTS_GUEST_SUITES_H
+#define TESTS_GUEST_SUITES_H
+
+#include "suite.h"
+
+extern const struct suite suite_boot, suite_alloc, suite_trap, suite_event, suite_space,
+	suite_console, suite_stray, suite_red;
+
+#endif
