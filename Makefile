@@ -22,7 +22,8 @@ FREESTANDING = -std=c11 -ffreestanding -fno-pic -fno-stack-protector -mcmodel=ke
 	   -fno-delete-null-pointer-checks
 KERNEL_CFLAGS = $(CFLAGS) $(FREESTANDING) $(WARNINGS) -Iinclude -MMD -MP
 LIB_CFLAGS = $(KERNEL_CFLAGS) -fvisibility=hidden
-GUEST_CFLAGS = $(KERNEL_CFLAGS) -Iguest -ffile-prefix-map=$(CURDIR)/=
+# The reference kernel keeps its functions apart, so that reports name the one that did it.
+GUEST_CFLAGS = $(KERNEL_CFLAGS) -fno-inline -fno-ipa-cp -fno-ipa-sra -Iguest -ffile-prefix-map=$(CURDIR)/=
 
 LIB_SRC	  = $(wildcard hypercall/*.c mm/*.c arch-xen/*.c)
 LIB_ASM	  = $(wildcard hypercall/*.S arch-xen/*.S)
@@ -42,7 +43,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-all: $(LIB) $(GUEST)
+all: $(LIB) $(GUEST) ## builds the library and the reference kernel
 
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
@@ -83,5 +84,102 @@ $(GUEST): $(GUEST_OBJ) $(LIB) arch-xen/pvmm.lds tools/mksymbols.sh
 	$(Q)NM=$(NM) tools/mksymbols.sh $@.1 > $@.symbols.S
 	$(Q)$(CC) -c $@.symbols.S -o $@.symbols.o
 	$(Q)$(LINK) -o $@ $(GUEST_OBJ) $@.symbols.o $(LIB)
+
+include tests/hosted.mk
+HOSTED_ENV = CMOCKA_MESSAGE_OUTPUT=TAP ASAN_OPTIONS=detect_stack_use_after_return=0 UBSAN_OPTIONS=print_stacktrace=1
+HOSTED_RUN = timeout -k 5 $(HOSTED_TIMEOUT)
+
+# --- running and testing: each sets up what the machine lacks ---
+
+STAGE	    = @tools/stage
+SUBMAKE	    = $(MAKE) --no-print-directory -j2
+HYPERVISOR ?= debug
+
+run: ## shows the main job on real Xen (HYPERVISOR=debug|release, LAB=qemu|host)
+	$(STAGE) "packages" lab/packages build $(if $(filter host,$(LAB)),,lab)
+	$(STAGE) "build" $(SUBMAKE) all
+	$(if $(filter host,$(LAB)),,$(STAGE) "laboratory" lab/setup)
+	$(STAGE) "a forgotten mapping meets a pin, under xl" lab/run --hypervisor=$(HYPERVISOR) \
+		--timeout=120 tests/xl/story.sh "pvmm-guest=$(GUEST)" xl-configs/demo.cfg
+
+# One small program for each test, so that prove shows what it runs and adds it all up.
+HYPERVISORS = $(if $(filter host,$(LAB)),host,debug release)
+XL_TESTS    = $(wildcard tests/xl/*.t)
+HARNESS	    = $(wildcard tests/harness/*.t)
+
+tests: all hosted
+	@rm -rf $(BUILD)/t
+	@mkdir -p $(BUILD)/t/hosted $(BUILD)/t/harness $(HYPERVISORS:%=$(BUILD)/t/%)
+	@for t in $(HOSTED_TESTS); do \
+		printf '#!/bin/sh\n$(HOSTED_ENV) exec %s %s\n' "$(HOSTED_RUN)" $$t \
+			> $(BUILD)/t/hosted/$${t##*/test_}.t; done
+	@for h in $(HYPERVISORS); do for t in $(XL_TESTS); do \
+		printf '#!/bin/sh\nexec tests/in-lab %s %s\n' $$h $$t > $(BUILD)/t/$$h/$${t##*/}; done; done
+	@for t in $(if $(filter host,$(LAB)),,$(HARNESS)); do \
+		printf '#!/bin/sh\nexec sh %s\n' $$t > $(BUILD)/t/harness/$${t##*/}; done
+
+test: ## everything: hosted, then under xl on both hypervisors
+	$(STAGE) "packages" lab/packages build test $(if $(filter host,$(LAB)),,lab)
+	$(STAGE) "build" $(SUBMAKE) tests
+	$(if $(filter host,$(LAB)),,$(STAGE) "laboratory" lab/setup)
+	$(STAGE) "tests" prove --timer --exec sh -r $(BUILD)/t/hosted \
+		$(HYPERVISORS:%=$(BUILD)/t/%) $(BUILD)/t/harness
+
+check: ## the hosted tests alone, in seconds
+	@lab/packages build test
+	@$(SUBMAKE) tests
+	@prove -j2 --exec sh -r $(BUILD)/t/hosted
+
+# --- keeping it clean ---
+
+C_FILES = $(wildcard $(foreach d,include/pvmm include/pvmm/x86_64 hypercall mm arch-xen guest \
+	    tests/guest tests/model tests/unit,$(d)/*.[ch]))
+ANALYSE = clang --analyze -Xanalyzer -analyzer-werror --analyzer-output text
+
+lint: ## format, static analysers, warnings as errors
+	@lab/packages build test lint
+	$(STAGE) "clang-format" clang-format --dry-run -Werror $(C_FILES)
+	$(STAGE) "cppcheck" cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 \
+		--enable=warning,performance,portability --suppress=nullPointerArithmeticRedundantCheck \
+		-Iinclude -D__x86_64__ $(LIB_SRC) $(GUEST_SRC)
+	$(STAGE) "clang analyzer" $(ANALYSE) -std=c11 -ffreestanding -Iinclude -Iguest $(LIB_SRC) $(GUEST_SRC)
+	$(STAGE) "warnings" $(SUBMAKE) all hosted
+
+compile_commands: ## writes compile_commands.json for editors
+	@{ echo '['; sep=; for f in $(LIB_SRC) $(GUEST_SRC); do \
+		printf '%s{"directory":"%s","file":"%s","command":"%s"}\n' "$$sep" "$(CURDIR)" $$f \
+			"$(CC) $(KERNEL_CFLAGS) -Iguest -c $$f"; sep=,; done; echo ']'; } > compile_commands.json
+
+# --- installing ---
+
+VERSION = 0.1
+
+install: all ## DESTDIR= PREFIX=: library, headers, kernel image, xl configurations
+	install -d $(DESTDIR)$(PREFIX)/include/pvmm/x86_64 $(DESTDIR)$(PREFIX)/lib/pvmm \
+		$(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/share/pvmm/xl-configs \
+		$(DESTDIR)$(PREFIX)/share/doc/pvmm
+	install -m 644 include/pvmm/*.h $(DESTDIR)$(PREFIX)/include/pvmm
+	install -m 644 include/pvmm/x86_64/*.h $(DESTDIR)$(PREFIX)/include/pvmm/x86_64
+	install -m 644 $(LIB) arch-xen/pvmm.lds $(GUEST) $(DESTDIR)$(PREFIX)/lib/pvmm
+	install -m 755 tools/mksymbols.sh $(DESTDIR)$(PREFIX)/lib/pvmm
+	install -m 644 README.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/pvmm
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@KERNEL_CFLAGS@|$(FREESTANDING)|' \
+		tools/libpvmm.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/libpvmm.pc
+	for c in xl-configs/*.cfg; do \
+		sed 's|"pvmm-guest"|"$(PREFIX)/lib/pvmm/pvmm-guest"|' $$c \
+			> $(DESTDIR)$(PREFIX)/share/pvmm/$$c; done
+
+uninstall: ## takes away what install put there
+	rm -rf $(DESTDIR)$(PREFIX)/include/pvmm $(DESTDIR)$(PREFIX)/lib/pvmm \
+		$(DESTDIR)$(PREFIX)/share/pvmm $(DESTDIR)$(PREFIX)/share/doc/pvmm \
+		$(DESTDIR)$(PREFIX)/lib/pkgconfig/libpvmm.pc
+
+clean: ## removes what was built (the laboratory's cache stays)
+	rm -rf $(BUILD) compile_commands.json
+
+help: ## this
+	@awk -F ':.*## ' '/^[a-z_]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: all run tests test check lint compile_commands install uninstall clean help FORCE
 
 -include $(LIB_OBJ:.o=.d) $(GUEST_OBJ:.o=.d)

@@ -19,6 +19,7 @@ void console_enable_events(void);
 
 void traps_init(void);
 void events_init(void);
+void timer_init(void);
 
 /* Replaces the builder's tables with ours and hands all memory to mm/. */
 void boot_map_all(const struct start_info *si, uint64_t boot_stack_end);

@@ -100,12 +100,13 @@ static void put_text(const char *text, size_t len_bytes)
 static void say_lost(void)
 {
 	char text[64];
-	uint64_t nr = lost;
+	int len;
 
+	len = pvmm_snprintf(text, sizeof(text),
+			    "\npvmm: console: %llu bytes lost here, nobody read\n",
+			    (unsigned long long)lost);
 	lost = 0;
-	put_text(text, (size_t)pvmm_snprintf(text, sizeof(text),
-					     "\npvmm: console: %llu bytes lost here, nobody read\n",
-					     (unsigned long long)nr));
+	put_text(text, (size_t)len);
 }
 
 void pvmm_console_write(const char *text, size_t len_bytes)

@@ -10,15 +10,30 @@
 
 enum pvmm_log_level pvmm_log_level = PVMM_INFO;
 
-/* The longest text of one call: a verdict with a stack of symbols. What is over is cut off. */
+/* The longest text of one call: a verdict with a stack of symbols. What is cut off is marked. */
 #define LINE_BYTES 1024
+
+static const char cut_mark[] = " [cut]\n";
+
+/* Writes the prefix and the formatted text, which always ends in one piece. */
+static void write_line(const char *prefix, const char *fmt, va_list ap, const char *end)
+{
+	char line[LINE_BYTES];
+	int len = pvmm_snprintf(line, sizeof(line), "%s", prefix);
+
+	len += pvmm_vsnprintf(line + len, sizeof(line) - (size_t)len, fmt, ap);
+	if (len < LINE_BYTES)
+		len += pvmm_snprintf(line + len, sizeof(line) - (size_t)len, "%s", end);
+	if (len >= LINE_BYTES) {
+		len = LINE_BYTES - 1;
+		pvmm_snprintf(line + len + 1 - sizeof(cut_mark), sizeof(cut_mark), "%s", cut_mark);
+	}
+	pvmm_console_write(line, (size_t)len);
+}
 
 void pvmm_vprint(const char *fmt, va_list ap)
 {
-	char line[LINE_BYTES];
-	int len = pvmm_vsnprintf(line, sizeof(line), fmt, ap);
-
-	pvmm_console_write(line, len < LINE_BYTES ? (size_t)len : LINE_BYTES - 1);
+	write_line("", fmt, ap, "");
 }
 
 void pvmm_print(const char *fmt, ...)
@@ -30,18 +45,6 @@ void pvmm_print(const char *fmt, ...)
 	va_end(ap);
 }
 
-static void vline(const char *prefix, const char *fmt, va_list ap)
-{
-	char line[LINE_BYTES];
-	int len = pvmm_snprintf(line, sizeof(line), "%s", prefix);
-
-	len += pvmm_vsnprintf(line + len, sizeof(line) - (size_t)len, fmt, ap);
-	if (len > LINE_BYTES - 2)
-		len = LINE_BYTES - 2;
-	line[len++] = '\n';
-	pvmm_console_write(line, (size_t)len);
-}
-
 void pvmm_log(enum pvmm_log_level level, const char *fmt, ...)
 {
 	va_list ap;
@@ -49,7 +52,7 @@ void pvmm_log(enum pvmm_log_level level, const char *fmt, ...)
 	if (level > pvmm_log_level)
 		return;
 	va_start(ap, fmt);
-	vline("pvmm: ", fmt, ap);
+	write_line("pvmm: ", fmt, ap, "\n");
 	va_end(ap);
 }
 
@@ -72,7 +75,7 @@ void pvmm_panic(const char *fmt, ...)
 		die(); /* a panic while panicking: whatever was to be said is said */
 
 	va_start(ap, fmt);
-	vline("pvmm: panic: ", fmt, ap);
+	write_line("pvmm: panic: ", fmt, ap, "\n");
 	va_end(ap);
 	pvmm_print("  caller     %pS\n", __builtin_return_address(0));
 	print_stack_here();

@@ -140,6 +140,7 @@ void start_of_day(const struct start_info *si, uint64_t boot_rsp)
 		      machine_to_phys_mapping, MACH2PHYS_NR_ENTRIES);
 	map_shared_info();
 	events_init();
+	timer_init();
 	console_init(&start_info);
 
 	if (!magic_is_right(start_info.magic))

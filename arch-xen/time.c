@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reads the clock that Xen keeps for each vCPU (xen/xen.h, struct vcpu_time_info): a time stamp,
- * and how fast the TSC has run since. Owns nothing.
+ * and how fast the TSC has run since. Owns
+ * the decision that there is no tick: VIRQ_TIMER comes only when it was asked for.
  */
+#include <pvmm/hypercall.h>
+#include <pvmm/log.h>
+#include <pvmm/vcpu.h>
 #include "arch.h"
 
 static uint64_t read_tsc(void)
@@ -32,4 +36,13 @@ uint64_t pvmm_clock_ns(void)
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	} while ((version & 1) || version != time->version);
 	return ns;
+}
+
+/* A PV vCPU starts with a timer of 100 Hz that it never asked for (xen/vcpu.h). */
+void timer_init(void)
+{
+	int err = pvmm_hc_vcpu_op(VCPUOP_stop_periodic_timer, pvmm_this_vcpu(), NULL);
+
+	if (err)
+		pvmm_panic("Xen does not stop the periodic timer: %d", err);
 }

@@ -10,8 +10,8 @@
 extern char trap_stubs[];
 #define STUB_BYTES 32
 
-#define EVENTS_MASKED 4 /* TI_SET_IF: the entry must read cr2 before another fault overwrites it \
-			 */
+/* TI_SET_IF: the entry must read cr2 before another fault overwrites it. */
+#define EVENTS_MASKED 4
 
 static pvmm_trap_fn *handlers[PVMM_TRAP_VECTORS];
 
@@ -25,16 +25,22 @@ extern const struct fixup pvmm_fixups_start[], pvmm_fixups_end[];
 /* Where to go on instead of faulting, for an instruction that is allowed to fault; 0 if not. */
 static uintptr_t fixup_lookup(uintptr_t rip)
 {
-	for (const struct fixup *f = pvmm_fixups_start; f < pvmm_fixups_end; f++)
-		if (f->may_fault == rip)
-			return f->go_on;
+	size_t nr =
+		((uintptr_t)pvmm_fixups_end - (uintptr_t)pvmm_fixups_start) / sizeof(struct fixup);
+
+	for (size_t i = 0; i < nr; i++)
+		if (pvmm_fixups_start[i].may_fault == rip)
+			return pvmm_fixups_start[i].go_on;
 	return 0;
 }
 
 pvmm_trap_fn *pvmm_trap_set(enum pvmm_vector vector, pvmm_trap_fn *fn)
 {
-	pvmm_trap_fn *before = handlers[vector];
+	pvmm_trap_fn *before;
 
+	/* cppcheck-suppress assignBoolToPointer ; it takes the type of the function for its
+	 * result's */
+	before = handlers[vector];
 	handlers[vector] = fn;
 	return before;
 }

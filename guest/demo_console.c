@@ -29,13 +29,25 @@ static bool read_line(char *line, size_t len_bytes)
 	return true;
 }
 
+/* In pieces: a line can be longer than what one print takes. */
+static void say_back(const char *line)
+{
+	size_t len = 0;
+
+	while (line[len])
+		len++;
+	pvmm_print("echo: \"");
+	pvmm_console_write(line, len);
+	pvmm_print("\"\n");
+}
+
 static bool echo(void)
 {
 	char line[2048];
 
 	pvmm_print("echo: type lines, \"quit\" ends\n");
 	while (read_line(line, sizeof(line))) {
-		pvmm_print("echo: \"%s\"\n", line);
+		say_back(line);
 		if (pvmm_text_equal(line, "quit"))
 			return true;
 	}

@@ -152,11 +152,11 @@ static bool tell(void)
 	    (unsigned long long)pfn_x(pvmm_page_pfn(victim)),
 	    pvmm_page_kind_name((enum pvmm_page_kind)victim->kind));
 	say("its page tables are handed to Xen (pin):");
+	pvmm_print(HYPERVISOR "\n");
 	if (!pvmm_space_pin(&space)) {
 		say("Xen has pinned it, although the page is mapped writable?");
 		return false;
 	}
-	pvmm_print(HYPERVISOR "\n");
 	named = pvmm_stray_last().refused_pins == refused + 1 && pvmm_stray_last().nr_found == 1 &&
 		pvmm_stray_last().first.va == BUFFER_VA &&
 		pfn_eq(pvmm_stray_last().first.pfn, pvmm_page_pfn(victim));

@@ -50,19 +50,18 @@ static void run_test(const struct suite *suite, const struct test *test)
 	pvmm_print("%s %u - %s: %s\n", ok ? "ok" : "not ok", nr_tests, suite->name, test->name);
 }
 
-/* Takes the next name off "a,b"; false at the end. */
-static bool next_name(const char **names, char *name, size_t len_bytes)
+/* Takes the first name off "a,b"; true if there is a comma and so another one behind it. */
+static bool take_name(const char **names, char *name, size_t len_bytes)
 {
 	size_t len = 0;
 
-	if (!**names)
-		return false;
 	for (; **names && **names != ','; (*names)++)
 		if (len + 1 < len_bytes)
 			name[len++] = **names;
 	name[len] = '\0';
-	if (**names == ',')
-		(*names)++;
+	if (!**names)
+		return false;
+	(*names)++;
 	return true;
 }
 
@@ -74,31 +73,40 @@ static bool matches(const char *name, const struct suite *suite)
 
 bool suites_known(const char *names)
 {
-	bool any = false, found = true;
 	char name[32];
+	bool more;
 
-	while (found && next_name(&names, name, sizeof(name))) {
-		found = false;
-		for (const struct suite *const *s = suites; *s && !found; s++)
-			found = matches(name, *s);
-		any = true;
-	}
-	return any && found;
+	do {
+		const struct suite *const *s = suites;
+
+		more = take_name(&names, name, sizeof(name));
+		while (*s && !matches(name, *s))
+			s++;
+		if (!*s)
+			return false;
+	} while (more);
+	return true;
+}
+
+static void run_suite(const struct suite *suite)
+{
+	pvmm_print("# suite %s: %s\n", suite->name, suite->about);
+	for (const struct test *t = suite->tests; t->name; t++)
+		run_test(suite, t);
 }
 
 bool suites_run(const char *names)
 {
 	char name[32];
+	bool more;
 
 	pvmm_print("TAP version 13\n");
-	while (next_name(&names, name, sizeof(name)))
-		for (const struct suite *const *s = suites; *s; s++) {
-			if (!matches(name, *s))
-				continue;
-			pvmm_print("# suite %s: %s\n", (*s)->name, (*s)->about);
-			for (const struct test *t = (*s)->tests; t->name; t++)
-				run_test(*s, t);
-		}
+	do {
+		more = take_name(&names, name, sizeof(name));
+		for (const struct suite *const *s = suites; *s; s++)
+			if (matches(name, *s))
+				run_suite(*s);
+	} while (more);
 	pvmm_print("1..%u\n", nr_tests);
 	pvmm_print("# %u passed, %u failed\n", nr_tests - nr_failed, nr_failed);
 	return !nr_failed;

@@ -79,6 +79,7 @@ static void masked_delivery_waits(void)
 static void the_timer_wakes_a_blocked_vcpu(void)
 {
 	const uint64_t delay_ns = 20000000;
+	const uint64_t slop_ns = 1000000; /* Xen fires timers a little early to batch them */
 	uint64_t start;
 	pvmm_port_t port;
 
@@ -95,7 +96,7 @@ static void the_timer_wakes_a_blocked_vcpu(void)
 			pvmm_events_wait();
 		pvmm_events_restore(were_on);
 	}
-	CHECK(pvmm_clock_ns() - start >= delay_ns);
+	CHECK(pvmm_clock_ns() - start >= delay_ns - slop_ns);
 	CHECK_EQUAL(pvmm_event_close(port), 0);
 }
 

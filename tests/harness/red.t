@@ -1,0 +1,42 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The harness notices what goes wrong: a broken assertion, a hang, a crash, a hypervisor panic. Each
+# must come out red, with the reason in words.
+root=$(cd "$(dirname "$0")/../.." && pwd)
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+. "$root/tests/xl/tap.sh"
+
+judged() { # SCRIPT: runs it under prove, as make test does
+	printf '#!/bin/sh\nexec %s/tests/in-lab debug %s/tests/xl/red/%s.t\n' "$root" "$root" "$1" \
+		>"$work/$1.t"
+	prove --exec sh "$work/$1.t" >"$work/$1.out" 2>&1
+	status=$?
+	sed 's/^/    /' "$work/$1.out"
+}
+
+says() { # TEXT PATTERN
+	check "$1" grep -qE "$2" "$work/$out.out"
+}
+
+out=guests
+judged guests
+check "prove is red" test $status != 0
+says "a broken assertion is named, with file and line" 'suites.c:[0-9]+: this does not hold: 1 \+ 1 == 3'
+says "... and counted" 'FAILED: an assertion that does not hold: 1 of [0-9]+ tests failed'
+says "a hang" 'FAILED: a guest that hangs: it hung'
+says "a crash" 'FAILED: a guest that crashes: it crashed'
+says "... with the guest's report" 'pvmm: fault: #PF writing'
+says "a refused command line" 'FAILED: a guest that refuses its command line: pvmm: boot refused: unknown option "colour"'
+says "a guest that runs nothing" 'FAILED: a guest that runs no suite: it ended without a plan'
+says "a guest that xl cannot create" 'FAILED: a guest that cannot be created: xl could not create it'
+says "a crash at the first instruction" 'FAILED: a guest that dies before it can say anything: it crashed'
+says "all seven of them" 'Failed 7/7 subtests'
+
+out=hypervisor
+judged hypervisor
+check "prove is red when the hypervisor dies" test $status != 0
+says "... and says that it did" '[Pp]anic'
+check "no qemu is left" test -z "$(pgrep -f "qemu-system.*$work" || true)"
+
+done_testing
