@@ -80,6 +80,7 @@ pvmm_shared_info_page:
 
 	.balign 32
 	.globl trap_stubs
+	.hidden trap_stubs
 trap_stubs:
 	trap 0, 0
 	trap 1, 0
@@ -155,6 +156,7 @@ trap_entry:
 	.size trap_entry, . - trap_entry
 
 	.globl event_entry
+	.hidden event_entry
 	.type event_entry, @function
 event_entry:
 	popq	%rcx
@@ -169,6 +171,7 @@ event_entry:
  * segments only, so this cannot be its doing.
  */
 	.globl failsafe_entry
+	.hidden failsafe_entry
 	.type failsafe_entry, @function
 failsafe_entry:
 	ud2

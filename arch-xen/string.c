@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* What the compiler may call behind our back. Owns nothing. */
-#include <stddef.h>
+/*
+ * What the compiler may call behind our back, in a kernel as in the library. Weak: a kernel that has
+ * its own uses those. Owns nothing.
+ */
+#include <pvmm/types.h>
 
-void *memcpy(void *restrict to, const void *restrict from, size_t len);
-void *memmove(void *to, const void *from, size_t len);
-void *memset(void *to, int byte, size_t len);
-int memcmp(const void *a, const void *b, size_t len);
+#define FOR_THE_COMPILER PVMM_API __attribute__((weak))
+
+FOR_THE_COMPILER void *memcpy(void *restrict to, const void *restrict from, size_t len);
+FOR_THE_COMPILER void *memmove(void *to, const void *from, size_t len);
+FOR_THE_COMPILER void *memset(void *to, int byte, size_t len);
+FOR_THE_COMPILER int memcmp(const void *a, const void *b, size_t len);
 
 void *memcpy(void *restrict to, const void *restrict from, size_t len)
 {
