@@ -91,7 +91,9 @@ HOSTED_RUN = timeout -k 5 $(HOSTED_TIMEOUT)
 
 # --- running and testing: each sets up what the machine lacks ---
 
-STAGE	    = @tools/stage
+# Nothing outlives this make, however it ends: stages die with it, and so does what lab/run starts.
+STAGE	    = @setpriv --pdeathsig TERM tools/stage
+export LAB_OWNER := $(shell echo $$PPID)
 SUBMAKE	    = $(MAKE) --no-print-directory -j2
 HYPERVISOR ?= debug
 
