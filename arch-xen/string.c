@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the compiler may call behind our back, in a kernel as in the library. Weak: a kernel that has
- * its own uses those. Owns nothing.
+ * What the compiler may call behind our back, in a kernel as in the library. Weak: a kernel that
+ * has its own uses those. Owns nothing.
  */
 #include <pvmm/types.h>
 

@@ -46,6 +46,13 @@ static const char *mmuext_name(unsigned int cmd)
 	return cmd < PVMM_ARRAY_SIZE(names) ? names[cmd] : NULL;
 }
 
+/* Whether its first argument is a frame; the others take an address or nothing. */
+static bool takes_frame(unsigned int cmd)
+{
+	return cmd <= MMUEXT_NEW_BASEPTR || cmd == MMUEXT_NEW_USER_BASEPTR ||
+	       cmd == MMUEXT_CLEAR_PAGE || cmd == MMUEXT_COPY_PAGE;
+}
+
 void pvmm_batch_describe(const struct pvmm_batch_failure *failure, char *buf, size_t len_bytes)
 {
 	const char *err = pvmm_errno_name(failure->err);
@@ -60,10 +67,14 @@ void pvmm_batch_describe(const struct pvmm_batch_failure *failure, char *buf, si
 	}
 
 	name = mmuext_name(failure->op.ext.cmd);
-	if (name)
+	if (!name)
+		pvmm_snprintf(buf, len_bytes, "extended operation %u: -%s (%d)",
+			      failure->op.ext.cmd, err, failure->err);
+	else if (takes_frame(failure->op.ext.cmd))
 		pvmm_snprintf(buf, len_bytes, "%s of mfn 0x%llx: -%s (%d)", name,
 			      (unsigned long long)failure->op.ext.arg1.mfn, err, failure->err);
 	else
-		pvmm_snprintf(buf, len_bytes, "extended operation %u: -%s (%d)",
-			      failure->op.ext.cmd, err, failure->err);
+		pvmm_snprintf(buf, len_bytes, "%s, argument 0x%llx: -%s (%d)", name,
+			      (unsigned long long)failure->op.ext.arg1.linear_addr, err,
+			      failure->err);
 }

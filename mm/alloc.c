@@ -136,10 +136,12 @@ struct pvmm_page *pvmm_page_alloc(unsigned int order, enum pvmm_page_kind kind)
 	pvmm_spin_lock(&lock);
 	head = take(order);
 	if (head) {
-		for (uint64_t i = 0; i < nr_pages; i++)
+		for (uint64_t i = 0; i < nr_pages; i++) {
 			head[i].kind = (uint8_t)kind;
+			head[i].order = PVMM_ORDER_TAIL;
+			head[i].refs = 1;
+		}
 		head->order = (uint8_t)order;
-		head->refs = 1;
 	}
 	pvmm_spin_unlock(&lock);
 
@@ -157,16 +159,16 @@ static const char *free_forbidden(const struct pvmm_page *page, unsigned int ord
 		return "is still a page table for Xen";
 	if (page->live)
 		return "is still mapped";
-	if (page->refs != (i == 0))
+	if (page->refs != 1)
 		return "has other references";
-	if (i == 0 && page->order != order)
+	if (page->order != (i ? PVMM_ORDER_TAIL : order))
 		return "was allocated with another order";
 	return NULL;
 }
 
 void pvmm_page_free(struct pvmm_page *page, unsigned int order)
 {
-	uint64_t nr_pages = 1ULL << order;
+	uint64_t nr_pages = 1ULL << (order <= PVMM_MAX_ORDER ? order : 0);
 	pfn_t pfn = pvmm_page_pfn(page);
 	const char *why;
 	bool stale = false;
@@ -214,6 +216,11 @@ void pvmm_mm_add_free(pfn_t first, uint64_t nr_pages)
 		for (uint64_t i = 0; i < 1ULL << order; i++) {
 			struct pvmm_page *page = pvmm_page(_pfn(pfn + i));
 
+			if (page->kind != PVMM_PAGE_RESERVED || page->flags || page->refs != 1)
+				pvmm_panic(
+					"pfn 0x%llx is added as free memory, but it is %s, refs %u, flags 0x%x",
+					(unsigned long long)(pfn + i),
+					pvmm_page_kind_name(page->kind), page->refs, page->flags);
 			page->kind = PVMM_PAGE_FREE;
 			page->refs = 0;
 		}

@@ -31,7 +31,6 @@ void space_init(pfn_t kernel_root)
 		.root = kernel_root,
 		.next = &pvmm_kernel_space,
 		.prev = &pvmm_kernel_space,
-		.nr_loaded = 1,
 		.name = "kernel",
 	};
 	for (unsigned int i = 0; i < PVMM_MAX_VCPUS; i++)
@@ -347,11 +346,17 @@ static int change_entry(struct pvmm_space *space, const struct pvmm_walk *w, pvm
 			.arg1.linear_addr = va,
 		});
 	err = pvmm_batch_end(&failure);
-	if (err) {
-		pvmm_batch_describe(&failure, what, sizeof(what));
-		pvmm_log(PVMM_WARN, "change of 0x%llx in space \"%s\" refused by Xen: %s",
-			 (unsigned long long)va, space->name, what);
-	}
+	if (!err)
+		return 0;
+
+	pvmm_batch_describe(&failure, what, sizeof(what));
+	/* The entry has changed, but a TLB may hold the old one: nothing that follows would be
+	 * safe. */
+	if (failure.kind == PVMM_BATCH_MMUEXT)
+		pvmm_panic("0x%llx in space \"%s\" has changed and its flush is refused: %s",
+			   (unsigned long long)va, space->name, what);
+	pvmm_log(PVMM_WARN, "change of 0x%llx in space \"%s\" refused by Xen: %s",
+		 (unsigned long long)va, space->name, what);
 	return err;
 }
 
@@ -508,6 +513,13 @@ struct pvmm_space *pvmm_space_current(void)
 	return current_space[pvmm_this_vcpu()];
 }
 
+/* The kernel's space cannot be unpinned, so nobody asks how many run on it. */
+static void count_vcpu(struct pvmm_space *space, int change)
+{
+	if (!is_kernel(space))
+		__atomic_fetch_add(&space->nr_loaded, (uint32_t)change, __ATOMIC_ACQ_REL);
+}
+
 int pvmm_space_activate(struct pvmm_space *space)
 {
 	struct pvmm_space **current = &current_space[pvmm_this_vcpu()];
@@ -528,14 +540,14 @@ int pvmm_space_activate(struct pvmm_space *space)
 			pvmm_batch_describe(&failure, what, sizeof(what));
 			pvmm_log(PVMM_WARN, "space \"%s\" not loaded: %s", space->name, what);
 		} else {
-			__atomic_fetch_add(&space->nr_loaded, 1, __ATOMIC_RELEASE);
+			count_vcpu(space, 1);
 		}
 	}
 	pvmm_spin_unlock(&space->lock);
 	if (err)
 		return err;
 
-	__atomic_fetch_sub(&(*current)->nr_loaded, 1, __ATOMIC_RELEASE);
+	count_vcpu(*current, -1);
 	*current = space;
 	return 0;
 }
@@ -561,18 +573,27 @@ static int visit_destroy(pfn_t table, unsigned int level, pvmm_va_t va, void *ct
 	return 0;
 }
 
+/* A table that is mapped (read-only) somewhere cannot go: its page would be reused under the
+ * mapping. */
+static int visit_mapped(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
+{
+	(void)level, (void)va, (void)ctx;
+	return pvmm_page(table)->live ? -XEN_EBUSY : 0;
+}
+
 /*
  * No flush: no vCPU runs on the space, and leaving it (a new base pointer) has flushed what the
  * vCPU had cached of its user half.
  */
 int pvmm_space_destroy(struct pvmm_space *space)
 {
-	int err = 0;
+	int err;
 
 	if (is_kernel(space))
 		return -XEN_EBUSY;
 	pvmm_spin_lock(&space->lock);
-	if (space->state == PVMM_SPACE_PINNED)
+	err = space_visit(space, visit_mapped, NULL);
+	if (!err && space->state == PVMM_SPACE_PINNED)
 		err = unpin_locked(space);
 	if (!err) {
 		list_remove(space);

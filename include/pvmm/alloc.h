@@ -16,14 +16,14 @@
 #define PVMM_MAX_ORDER 10
 
 /*
- * 2^order pages of the given kind (not FREE), with one reference on the first, or NULL if there is
- * no such block.
+ * 2^order pages of the given kind (not FREE), with one reference on each, or NULL if there is no
+ * such block.
  */
 PVMM_API struct pvmm_page *pvmm_page_alloc(unsigned int order, enum pvmm_page_kind kind);
 
 /*
- * Gives a block back: same page and order as allocated, no references but the caller's. A page that
- * is a page table still, or that has a live mapping, is a panic: Xen would find it later.
+ * Gives a block back: same page and order as allocated, no references but the allocator's. A page
+ * that is a page table still, or that has a live mapping, is a panic: Xen would find it later.
  */
 PVMM_API void pvmm_page_free(struct pvmm_page *page, unsigned int order);
 

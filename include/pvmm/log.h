@@ -15,8 +15,8 @@ enum pvmm_log_level { PVMM_ERROR, PVMM_WARN, PVMM_INFO, PVMM_DEBUG };
 extern PVMM_API enum pvmm_log_level pvmm_log_level;
 
 /*
- * One line, or part of one: nothing is added. What is over 1023 bytes is cut, and the cut is marked.
- * Any context.
+ * One line, or part of one: nothing is added. What is over 1023 bytes is cut, and the cut is
+ * marked. Any context.
  */
 PVMM_API void pvmm_print(const char *fmt, ...) PVMM_PRINTF(1, 2);
 PVMM_API void pvmm_vprint(const char *fmt, va_list ap) PVMM_PRINTF(1, 0);

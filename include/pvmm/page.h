@@ -41,13 +41,16 @@ struct pvmm_page {
 	uint32_t live;
 	uint32_t stale;
 	uint8_t kind;  /* enum pvmm_page_kind */
-	uint8_t order; /* of the block this page is the head of */
+	uint8_t order; /* of the block this page is the head of; PVMM_ORDER_TAIL behind it */
 	uint8_t flags;
 	uint8_t attr;	  /* caching attribute, 0 is write-back */
 	uint64_t private; /* for the page's owner */
 };
 
 _Static_assert(sizeof(struct pvmm_page) == 32, "the page database costs 32 bytes a page");
+
+/* The order of the pages behind the first of an allocated block. */
+#define PVMM_ORDER_TAIL 0xff
 
 /* The end of a list of pages. */
 #define PVMM_PAGE_NONE UINT32_MAX
@@ -91,7 +94,11 @@ static inline unsigned int pvmm_page_table_level(const struct pvmm_page *page)
 /* "free", "kernel", "L1 table", ... */
 PVMM_API const char *pvmm_page_kind_name(enum pvmm_page_kind kind);
 
-/* A reference keeps an allocated page; the last put frees it. Any context but event handlers. */
+/*
+ * A reference keeps an allocated page; the last put frees it. Every page of a block has its own,
+ * one of which is its allocator's; the last put of a page behind the first is a panic, since a
+ * block is freed as a whole. Any context but event handlers.
+ */
 PVMM_API void pvmm_page_get(struct pvmm_page *page);
 PVMM_API void pvmm_page_put(struct pvmm_page *page);
 

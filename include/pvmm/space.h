@@ -30,7 +30,7 @@ struct pvmm_space {
 	pfn_t root;
 	uint32_t nr_tables;
 	uint32_t nr_pages;  /* mapped user pages */
-	uint32_t nr_loaded; /* vCPUs that run on it */
+	uint32_t nr_loaded; /* vCPUs that run on it; not counted for the kernel's */
 	struct pvmm_space *next, *prev;
 	char name[PVMM_SPACE_NAME_BYTES];
 };
@@ -66,7 +66,10 @@ PVMM_API int pvmm_space_activate(struct pvmm_space *space);
 /* The space this vCPU runs on. */
 PVMM_API struct pvmm_space *pvmm_space_current(void);
 
-/* Unpins, unmaps and frees everything. -XEN_EBUSY while a vCPU runs on it. */
+/*
+ * Unpins, unmaps and frees everything. -XEN_EBUSY while a vCPU runs on it, or while one of its
+ * tables is mapped somewhere.
+ */
 PVMM_API int pvmm_space_destroy(struct pvmm_space *space);
 
 /* Calls visit for the kernel's space and every other, the space list locked. Non-zero stops. */

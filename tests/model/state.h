@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* What the model's files tell each other and no test. */
+#ifndef MODEL_STATE_H
+#define MODEL_STATE_H
+
+#include "tests/model/model.h"
+#include <pvmm/vcpu.h>
+
+/* "No frame": a base pointer that is not set, a parent that is not there. */
+#define NO_MFN UINT64_MAX
+
+/* The domain's number, and that of another domain that exists. */
+#define GUEST_DOMID   1
+#define FOREIGN_DOMID 2
+
+/* Xen's own L4 slots (rule 15). */
+#define XEN_SLOT_FIRST 256u
+#define XEN_SLOT_LAST  271u
+
+struct frame {
+	struct model_frame s;
+	uint32_t store;	    /* page of the memory file; NO_STORE for what is not memory */
+	uint64_t stamp;	    /* flush epoch at the last drop of its type (rule 6) */
+	uint64_t seen;	    /* mirror epoch: part of the mirrored tree */
+	uint64_t mirror_va; /* an L1 table's first address there */
+	uint32_t mirror_uses;
+	bool mirror_rw; /* all entries on the way to it allow writing */
+};
+
+#define NO_STORE UINT32_MAX
+
+struct vcpu {
+	bool up;
+	uint64_t root, user_root; /* mfns */
+};
+
+struct model {
+	struct model_options options;
+	uint64_t nr_pages; /* of the domain */
+	uint64_t nr_mfns;
+	struct frame *frames;
+	uint64_t *mfn_of_store; /* back from the page of the memory file */
+	uint64_t nr_store;
+	uint64_t *m2p;		   /* the model's own, writable view */
+	const uint64_t *guest_m2p; /* what the domain reads; with holes */
+	uint64_t special_pfn;
+	struct vcpu vcpus[PVMM_MAX_VCPUS];
+	unsigned int this_vcpu;
+	unsigned int in_call; /* nesting of hypercalls */
+	uint64_t flush_epoch;
+	struct model_counters count;
+};
+
+extern struct model model;
+
+/* --- frames.c --- */
+
+void frames_create(uint64_t nr_pages, uint64_t seed);
+void frames_destroy(void);
+int frames_memfd(void);
+uint64_t *frame_entries(uint64_t mfn);
+uint64_t frame_of_xen(unsigned int i);
+bool frames_in_m2p(const uint64_t *addr);
+bool frames_m2p_hole(const uint64_t *addr);
+void frames_save(void);
+void frames_restore(void);
+
+static inline struct frame *frame_at(uint64_t mfn)
+{
+	return &model.frames[mfn];
+}
+
+static inline bool frame_exists(uint64_t mfn)
+{
+	return mfn < model.nr_mfns && model.frames[mfn].s.owner != MODEL_HOLE;
+}
+
+/* --- entries.c --- */
+
+bool slot_is_guests(unsigned int level, unsigned int slot);
+uint64_t entry_mfn(pvmm_pte_t pte);
+bool entry_flags_allowed(pvmm_pte_t pte, unsigned int level);
+bool entry_changed(pvmm_pte_t a, pvmm_pte_t b);
+pvmm_pte_t entry_adjusted(pvmm_pte_t pte, unsigned int level);
+void entry_check_l1tf(pvmm_pte_t pte);
+/* 0, an error, or (level 1, positive) flags to flip. */
+int entry_get(pvmm_pte_t pte, unsigned int level, uint64_t parent, bool from_io);
+void entry_put(pvmm_pte_t pte, unsigned int level, uint64_t parent);
+
+/* --- types.c --- */
+
+bool frame_get(uint64_t mfn);
+void frame_put(uint64_t mfn);
+int frame_get_type(uint64_t mfn, enum model_type type);
+void frame_put_type(uint64_t mfn, uint64_t parent);
+int frame_get_and_type(uint64_t mfn, enum model_type type);
+void frame_put_and_type(uint64_t mfn, uint64_t parent);
+bool frame_lockable(uint64_t mfn);
+
+static inline bool type_is_table(enum model_type type)
+{
+	return type >= MODEL_L1 && type <= MODEL_L4;
+}
+
+/* --- mmu_update.c, mmuext.c, hypercall.c --- */
+
+int mmu_update(const struct mmu_update *req, uint32_t nr, uint32_t *done, uint32_t dom);
+int mmu_update_va_mapping(uint64_t va, uint64_t pte, uint64_t flags);
+int mmuext_op(const struct mmuext_op *op, uint32_t nr, uint32_t *done, uint32_t dom);
+int load_root(uint64_t mfn);
+bool flush_mask_readable(const void *mask);
+bool guest_range_ok(const void *p, uint64_t len_bytes);
+bool fail_operation(unsigned int op, int *err);
+void flush_tlbs(void);
+
+/* The hypercall's argument for "whose"; an error, or 0 and whether it is DOMID_IO. */
+int domain_of(uint32_t dom, bool io_allowed, bool *is_io);
+
+/* --- mirror.c --- */
+
+void mirror_start(void);
+void mirror_stop(void);
+void mirror_entry_changed(uint64_t mfn, unsigned int level, unsigned int slot);
+void mirror_root_changed(void);
+void mirror_flush(void);
+unsigned int mirror_check(void);
+
+/* --- host.c --- */
+
+void host_reset(void);
+
+/* Xen destroys the domain for what it did: a panic for whoever expects one. */
+void model_domain_crashed(const char *why, uint64_t value);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns the two counts and the type of every frame. Rules 1 to 6, 9, 10, 13 and 16 of
+ * docs/XEN-RULES.md.
+ *
+ * Invariant: a frame's type changes only while its type count is 0; a table type is validated
+ * exactly while the count is above 0, but for the frame that is being validated right now.
+ */
+#include <pvmm/log.h>
+#include <pvmm/xen.h>
+#include "tests/model/state.h"
+
+/* 55 bits of the word are the count (rules 1 and 9). */
+#define TYPE_COUNT_MAX ((1ULL << 55) - 1)
+
+static unsigned long long ull(uint64_t v)
+{
+	return v;
+}
+
+/* A general reference, for the domain. */
+bool frame_get(uint64_t mfn)
+{
+	if (!frame_exists(mfn) || frame_at(mfn)->s.owner != MODEL_GUEST)
+		return false;
+	frame_at(mfn)->s.refs++;
+	return true;
+}
+
+void frame_put(uint64_t mfn)
+{
+	struct frame *f = frame_at(mfn);
+
+	if (!f->s.refs)
+		pvmm_panic("model: general count of mfn 0x%llx falls below 0", ull(mfn));
+	if (--f->s.refs)
+		return;
+
+	/* The last reference of a page that the domain had given up. */
+	if (f->s.type_count)
+		pvmm_panic("model: mfn 0x%llx freed with a type", ull(mfn));
+	f->s = (struct model_frame){.owner = MODEL_FREE};
+}
+
+/* Rules 10, 13, 15, 16. *first tells whether the very first slot was refused. */
+static int promote(uint64_t mfn, unsigned int level, bool *first)
+{
+	uint64_t *e = frame_entries(mfn);
+	unsigned int slot;
+
+	model.count.validations++;
+	for (slot = 0; slot < PVMM_PT_ENTRIES; slot++) {
+		int rc;
+
+		if (!slot_is_guests(level, slot))
+			continue;
+		if (!pvmm_pte_present(e[slot])) {
+			entry_check_l1tf(e[slot]);
+			continue;
+		}
+		rc = entry_get(e[slot], level, mfn, false);
+		if (rc < 0) {
+			*first = !slot;
+			while (slot--)
+				if (slot_is_guests(level, slot))
+					entry_put(e[slot], level, mfn);
+			return rc;
+		}
+		/* Entries already done keep Xen's bits, whatever happens later. */
+		e[slot] = entry_adjusted(e[slot] ^ (uint64_t)rc, level);
+	}
+
+	if (level == 4)
+		for (slot = XEN_SLOT_FIRST; slot <= XEN_SLOT_LAST; slot++)
+			e[slot] = pvmm_pte(_mfn(frame_of_xen(slot - XEN_SLOT_FIRST)), PVMM_PROT_RW);
+	return 0;
+}
+
+static void demote(uint64_t mfn, unsigned int level)
+{
+	const uint64_t *e = frame_entries(mfn);
+
+	for (unsigned int slot = PVMM_PT_ENTRIES; slot--;)
+		if (slot_is_guests(level, slot))
+			entry_put(e[slot], level, mfn);
+}
+
+void flush_tlbs(void)
+{
+	model.flush_epoch++;
+}
+
+/* Rule 6: who has not flushed since the frame's last type was dropped must do so now. */
+static void flush_for_type_change(struct frame *f)
+{
+	if (f->stamp != model.flush_epoch)
+		return;
+	model.count.type_flushes++;
+	flush_tlbs();
+}
+
+/* Takes a type reference; 0 or an error, and then nothing is held. */
+int frame_get_type(uint64_t mfn, enum model_type type)
+{
+	struct frame *f = frame_at(mfn);
+	bool first;
+	int err;
+
+	if (f->s.type_count == TYPE_COUNT_MAX)
+		return -XEN_EINVAL;
+	if (f->s.type_count) {
+		if (f->s.type != type)
+			return -XEN_EINVAL;
+		if (!f->s.validated)
+			pvmm_panic("model: mfn 0x%llx is validated within itself", ull(mfn));
+		f->s.type_count++;
+		return 0;
+	}
+
+	/* 0 -> 1: the only moment at which the type may change. */
+	if (f->s.type != type) {
+		flush_for_type_change(f);
+		f->s.type = type;
+		f->s.validated = false;
+	}
+	f->s.type_count = 1;
+	if (f->s.validated)
+		return 0;
+	if (!type_is_table(type)) {
+		f->s.validated = true;
+		return 0;
+	}
+
+	f->s.linear = 0;
+	err = promote(mfn, type, &first);
+	if (!err) {
+		f->s.validated = true;
+		return 0;
+	}
+	/* Xen forgets the type if it had got nowhere, else tears down what it had done. */
+	f->s.type_count = 0;
+	if (type == MODEL_L1 || first)
+		f->s.type = MODEL_NONE;
+	else
+		f->stamp = model.flush_epoch;
+	return err;
+}
+
+/* parent: the table whose entry held the reference, or NO_MFN. */
+void frame_put_type(uint64_t mfn, uint64_t parent)
+{
+	struct frame *f = frame_at(mfn);
+	bool linear = parent != NO_MFN && frame_at(parent)->s.type == f->s.type;
+
+	if (!f->s.type_count || !f->s.validated)
+		pvmm_panic("model: type count of mfn 0x%llx falls below 0", ull(mfn));
+
+	if (f->s.type_count == 1) {
+		/* Writable pages stay validated, tables do not (rule 5). */
+		if (type_is_table(f->s.type)) {
+			f->s.validated = false;
+			demote(mfn, f->s.type);
+		}
+		f->stamp = model.flush_epoch;
+	}
+	if (linear) {
+		f->s.linear++;
+		frame_at(parent)->s.linear--;
+	}
+	f->s.type_count--;
+}
+
+int frame_get_and_type(uint64_t mfn, enum model_type type)
+{
+	int err;
+
+	if (!frame_get(mfn))
+		return -XEN_EINVAL;
+	err = frame_get_type(mfn, type);
+	if (err)
+		frame_put(mfn);
+	return err;
+}
+
+void frame_put_and_type(uint64_t mfn, uint64_t parent)
+{
+	frame_put_type(mfn, parent);
+	frame_put(mfn);
+}
+
+/* Whether Xen treats an update of the frame by its type; otherwise it is plain memory (rule 25). */
+bool frame_lockable(uint64_t mfn)
+{
+	return frame_at(mfn)->s.validated && frame_at(mfn)->s.type_count;
+}
