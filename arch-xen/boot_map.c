@@ -324,7 +324,7 @@ static void trim_boot_mapping(void)
 		if (pfn != pfn_of_image(pvmm_shared_info_page))
 			queue_entry(va, 1, pfn < image_end ? image_entry(pfn) : 0);
 	}
-	pvmm_batch_mmuext(&(struct mmuext_op){.cmd = MMUEXT_TLB_FLUSH_ALL});
+	pvmm_batch_flush_all();
 	pvmm_batch_end(NULL);
 }
 

@@ -19,10 +19,17 @@
 static struct start_info start_info; /* the builder's page is not ours to keep mapped */
 static char command_line[PVMM_CMDLINE_BYTES + 1];
 
-/* This vCPU's number is read through gs, whose base is its own struct. */
+/* This vCPU's number is read through gs, whose base is its own struct; the stub reads it there too.
+ */
 struct vcpu_local {
 	unsigned int id;
 };
+
+_Static_assert(offsetof(struct vcpu_local, id) == 0, "hypercall/stub_x86_64.S reads gs:0");
+
+/* The trap without the counting, which needs the number that is being set up. */
+long hypercall_uncounted(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
+			 unsigned int op);
 
 static struct vcpu_local vcpu_local[PVMM_MAX_VCPUS];
 
@@ -68,7 +75,8 @@ static PVMM_NORETURN void refuse_boot(const char *why)
 static void vcpu_local_init(unsigned int id)
 {
 	vcpu_local[id].id = id;
-	if (pvmm_hc_set_segment_base(SEGBASE_GS_KERNEL, (uintptr_t)&vcpu_local[id]))
+	if (hypercall_uncounted(SEGBASE_GS_KERNEL, (uintptr_t)&vcpu_local[id], 0, 0, 0,
+				__HYPERVISOR_set_segment_base))
 		pvmm_shutdown(SHUTDOWN_crash); /* nothing to say it with yet */
 }
 

@@ -6,6 +6,7 @@
  * The lines are read by tests/xl/story.sh, which puts the hypervisor's own lines where HYPERVISOR
  * stands.
  */
+#include <pvmm/stats.h>
 #include <pvmm/alloc.h>
 #include <pvmm/log.h>
 #include <pvmm/p2m.h>

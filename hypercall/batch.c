@@ -4,42 +4,66 @@
  *
  * Two arrays hold the operations by kind; calls[] says which slices of them go to Xen in which
  * order. Neighbours of one kind extend the slice, so a batch that makes a hundred pages read-only
- * and pins one is two hypercalls in one multicall.
+ * and pins one is two hypercalls in one multicall. Flushes are not queued but collected, and become
+ * a hypercall of their own behind everything else.
  *
  * Invariant: sum of calls[i].nr of a kind == nr_updates or nr_exts; nothing is queued while depth
- * is 0; failure.err is 0 until Xen refuses something, and from then on nothing is queued or sent
- * until the outermost end.
+ * is 0; failure.err is 0 until Xen refuses something, and from then on nothing but flushes is
+ * queued or sent until the outermost end.
  */
 #include <pvmm/batch.h>
 #include <pvmm/log.h>
+#include <pvmm/stats.h>
 #include <pvmm/vcpu.h>
 
 /*
- * A fork of a small process makes some 10 tables and a large pinned tree some hundreds: 512 updates
- * (8 KiB) hold all but the largest in one trap. Pins, flushes and base pointers come in ones.
+ * How much one trap takes. "make bench" measures what an update costs in batches of each size: it
+ * falls until some hundred share a trap and is flat from there; docs/design.md has the figures.
  */
 #define BATCH_UPDATES 512
 #define BATCH_EXTS    64
 #define BATCH_CALLS   32
 
+/* More single addresses than this are one flush of everything; the same measurement. */
+#define FLUSH_VAS 16
+
+/* How far back a grouped update looks for its table: the tables of one operation are few. */
+#define GROUP_REACH 64
+
 struct batch_call {
 	enum pvmm_batch_kind kind;
+	bool is_flush;
 	unsigned int first; /* index in the array of its kind */
 	unsigned int nr;
 	unsigned int done; /* Xen's count of operations applied */
 };
 
+/* Who queued an operation, and as which one since the outermost begin. */
+struct origin {
+	uintptr_t caller;
+	unsigned int index;
+};
+
 struct batch {
 	unsigned int depth;
 	unsigned int nr_updates, nr_exts, nr_calls;
-	unsigned int sent; /* operations sent since the outermost begin */
+	unsigned int nr_queued;	  /* since the outermost begin */
+	unsigned int group_first; /* grouped updates from here on may change places */
 	struct batch_call calls[BATCH_CALLS];
 	struct multicall_entry multi[BATCH_CALLS];
 	struct mmu_update updates[BATCH_UPDATES];
 	struct mmuext_op exts[BATCH_EXTS];
-	uintptr_t update_callers[BATCH_UPDATES];
-	uintptr_t ext_callers[BATCH_EXTS];
+	struct origin update_origins[BATCH_UPDATES];
+	struct origin ext_origins[BATCH_EXTS];
+
+	bool flush_all;
+	unsigned int nr_flush_vas;
+	struct origin flush_origin; /* who asked last */
+	pvmm_va_t flush_vas[FLUSH_VAS];
+
 	struct pvmm_batch_failure failure;
+	pvmm_batch_refusal_fn *on_refusal;
+	void *on_refusal_ctx;
 	struct pvmm_batch_stats stats;
 };
 
@@ -50,32 +74,56 @@ static struct batch *this_batch(void)
 	return &batches[pvmm_this_vcpu()];
 }
 
-/* Fills in the report for the operation at which a refused hypercall stopped. */
+/* --- what was not applied --- */
+
+/* The report of the operation at this place of its kind's array. */
+static struct pvmm_batch_failure failure_at(const struct batch *b, const struct batch_call *call,
+					    unsigned int at, int err)
+{
+	struct pvmm_batch_failure f = {.err = err, .kind = call->kind, .applied = call->done};
+	const struct origin *origin;
+
+	if (call->kind == PVMM_BATCH_MMU_UPDATE) {
+		f.op.update = b->updates[at];
+		origin = &b->update_origins[at];
+	} else {
+		f.op.ext = b->exts[at];
+		origin = &b->ext_origins[at];
+	}
+	f.index = origin->index;
+	f.caller = origin->caller;
+	return f;
+}
+
+PVMM_NORETURN static void refused_impossible(const struct pvmm_batch_failure *f)
+{
+	char what[128];
+
+	pvmm_batch_describe(f, what, sizeof(what));
+	pvmm_panic(
+		"Xen refused what cannot be refused: %s; operation %u of the batch, queued by %pS",
+		what, f->index, (void *)f->caller);
+}
+
+/* A hypercall stopped at an operation: notes it, and tells the owner of it and of those behind. */
 static void note_failure(struct batch *b, const struct batch_call *call, int err)
 {
-	struct pvmm_batch_failure *f = &b->failure;
-	unsigned int at = call->first + call->done;
-	unsigned int index = b->sent;
+	struct pvmm_batch_failure f = failure_at(b, call, call->first + call->done, err);
 
 	b->stats.refused++;
-	if (f->err)
+	if (call->is_flush)
+		refused_impossible(&f);
+	if (!b->failure.err)
+		b->failure = f;
+	if (!b->on_refusal)
 		return;
-
-	for (const struct batch_call *c = b->calls; c != call; c++)
-		index += c->nr;
-
-	f->err = err;
-	f->kind = call->kind;
-	f->index = index + call->done;
-	f->applied = call->done;
-	if (call->kind == PVMM_BATCH_MMU_UPDATE) {
-		f->caller = b->update_callers[at];
-		f->op.update = b->updates[at];
-	} else {
-		f->caller = b->ext_callers[at];
-		f->op.ext = b->exts[at];
+	for (unsigned int i = call->done; i < call->nr; i++) {
+		f = failure_at(b, call, call->first + i, err);
+		b->on_refusal(&f, i == call->done, b->on_refusal_ctx);
 	}
 }
+
+/* --- sending --- */
 
 /* One hypercall for one slice: no multicall around it. */
 static void send_single(struct batch *b, struct batch_call *call)
@@ -127,49 +175,217 @@ static void send(struct batch *b)
 	b->stats.traps++;
 	b->stats.mmu_updates += b->nr_updates;
 	b->stats.mmuext_ops += b->nr_exts;
+	b->stats.merged += b->nr_updates + b->nr_exts - b->nr_calls;
 
 	if (b->nr_calls == 1)
 		send_single(b, &b->calls[0]);
 	else
 		send_multi(b);
 
-	b->sent += b->nr_updates + b->nr_exts;
-	b->nr_updates = b->nr_exts = b->nr_calls = 0;
+	b->nr_updates = b->nr_exts = b->nr_calls = b->group_first = 0;
 }
 
-/* Makes room for one operation of this kind and counts it into a slice; NULL after a refusal. */
-static struct batch *queue_slot(enum pvmm_batch_kind kind, void *caller)
-{
-	struct batch *b = this_batch();
-	struct batch_call *last;
-	bool joins;
+/* --- queueing --- */
 
+static void require_open(const struct batch *b, const void *caller)
+{
 	if (!b->depth)
 		pvmm_panic("page-table operation queued outside a batch, by %pS", caller);
-	if (b->failure.err)
-		return NULL;
+}
 
-	last = b->nr_calls ? &b->calls[b->nr_calls - 1] : NULL;
-	joins = last && last->kind == kind;
-	if (b->nr_updates == BATCH_UPDATES || b->nr_exts == BATCH_EXTS ||
-	    (!joins && b->nr_calls == BATCH_CALLS)) {
-		send(b);
-		if (b->failure.err)
-			return NULL;
-		joins = false;
-	}
+static bool is_full(const struct batch *b, bool joins)
+{
+	/* One call stays free for the flushes. */
+	return b->nr_updates == BATCH_UPDATES || b->nr_exts == BATCH_EXTS ||
+	       (!joins && b->nr_calls == BATCH_CALLS - 1);
+}
 
-	if (joins) {
+/* Counts one more operation of this kind into a slice, a new one if it cannot join the last. */
+static void extend_calls(struct batch *b, enum pvmm_batch_kind kind)
+{
+	struct batch_call *last = b->nr_calls ? &b->calls[b->nr_calls - 1] : NULL;
+
+	if (last && last->kind == kind && !last->is_flush) {
 		last->nr++;
-	} else {
-		b->calls[b->nr_calls++] = (struct batch_call){
-			.kind = kind,
-			.first = kind == PVMM_BATCH_MMU_UPDATE ? b->nr_updates : b->nr_exts,
-			.nr = 1,
+		return;
+	}
+	b->calls[b->nr_calls++] = (struct batch_call){
+		.kind = kind,
+		.first = kind == PVMM_BATCH_MMU_UPDATE ? b->nr_updates : b->nr_exts,
+		.nr = 1,
+	};
+	if (kind == PVMM_BATCH_MMU_UPDATE)
+		b->group_first = b->nr_updates;
+}
+
+/*
+ * Makes room for one operation of this kind and counts it in. False after a refusal: the operation
+ * is dropped, and its owner told.
+ */
+static bool make_room(struct batch *b, struct pvmm_batch_failure *op)
+{
+	const struct batch_call *last = b->nr_calls ? &b->calls[b->nr_calls - 1] : NULL;
+
+	require_open(b, (void *)op->caller);
+	op->index = b->nr_queued++;
+	if (!b->failure.err && is_full(b, last && last->kind == op->kind))
+		send(b);
+	if (b->failure.err) {
+		op->err = b->failure.err;
+		if (b->on_refusal)
+			b->on_refusal(op, false, b->on_refusal_ctx);
+		return false;
+	}
+	extend_calls(b, op->kind);
+	return true;
+}
+
+static uint64_t table_of(const struct mmu_update *update)
+{
+	return update->ptr >> PVMM_PAGE_SHIFT;
+}
+
+/* Where a grouped update belongs: behind the last one of its table, if that is within reach. */
+static unsigned int group_place(const struct batch *b, const struct mmu_update *update)
+{
+	unsigned int first = b->group_first;
+
+	if (b->nr_updates - first > GROUP_REACH)
+		first = b->nr_updates - GROUP_REACH;
+	for (unsigned int at = b->nr_updates; at > first; at--)
+		if (table_of(&b->updates[at - 1]) == table_of(update))
+			return at;
+	return b->nr_updates;
+}
+
+static void queue_update(const struct pvmm_batch_failure *op, bool grouped)
+{
+	struct pvmm_batch_failure f = *op;
+	struct batch *b = this_batch();
+	unsigned int at;
+
+	if (!make_room(b, &f))
+		return;
+
+	at = grouped ? group_place(b, &f.op.update) : b->nr_updates;
+	for (unsigned int i = b->nr_updates; i > at; i--) {
+		b->updates[i] = b->updates[i - 1];
+		b->update_origins[i] = b->update_origins[i - 1];
+	}
+	b->updates[at] = f.op.update;
+	b->update_origins[at] = (struct origin){f.caller, f.index};
+	b->nr_updates++;
+	if (!grouped)
+		b->group_first = b->nr_updates;
+}
+
+static struct pvmm_batch_failure update_op(uint64_t entry_maddr, pvmm_pte_t pte, void *caller)
+{
+	return (struct pvmm_batch_failure){
+		.kind = PVMM_BATCH_MMU_UPDATE,
+		.caller = (uintptr_t)caller,
+		.op.update = {.ptr = entry_maddr | MMU_NORMAL_PT_UPDATE, .val = pte},
+	};
+}
+
+void pvmm_batch_mmu_update(uint64_t entry_maddr, pvmm_pte_t pte)
+{
+	struct pvmm_batch_failure op = update_op(entry_maddr, pte, __builtin_return_address(0));
+
+	queue_update(&op, false);
+}
+
+void pvmm_batch_mmu_update_grouped(uint64_t entry_maddr, pvmm_pte_t pte)
+{
+	struct pvmm_batch_failure op = update_op(entry_maddr, pte, __builtin_return_address(0));
+
+	queue_update(&op, true);
+}
+
+void pvmm_batch_mmuext(const struct mmuext_op *ext)
+{
+	struct pvmm_batch_failure op = {
+		.kind = PVMM_BATCH_MMUEXT,
+		.caller = (uintptr_t)__builtin_return_address(0),
+		.op.ext = *ext,
+	};
+	struct batch *b = this_batch();
+
+	if (!make_room(b, &op))
+		return;
+	b->ext_origins[b->nr_exts] = (struct origin){op.caller, op.index};
+	b->exts[b->nr_exts++] = *ext;
+}
+
+pvmm_pte_t pvmm_batch_read(uint64_t entry_maddr, pvmm_pte_t stored)
+{
+	const struct batch *b = this_batch();
+
+	for (unsigned int i = b->nr_updates; i > 0; i--)
+		if (b->updates[i - 1].ptr == (entry_maddr | MMU_NORMAL_PT_UPDATE))
+			return b->updates[i - 1].val;
+	return stored;
+}
+
+/* --- flushes --- */
+
+void pvmm_batch_flush_va(pvmm_va_t va)
+{
+	struct batch *b = this_batch();
+
+	require_open(b, __builtin_return_address(0));
+	va &= PVMM_PAGE_MASK;
+	for (unsigned int i = 0; !b->flush_all && i < b->nr_flush_vas; i++)
+		if (b->flush_vas[i] == va) {
+			b->stats.flushes_saved++;
+			return;
+		}
+	if (b->flush_all || b->nr_flush_vas == FLUSH_VAS) {
+		b->stats.flushes_saved++;
+		b->flush_all = true;
+		return;
+	}
+	b->flush_vas[b->nr_flush_vas++] = va;
+	b->flush_origin = (struct origin){(uintptr_t)__builtin_return_address(0), b->nr_queued};
+}
+
+void pvmm_batch_flush_all(void)
+{
+	struct batch *b = this_batch();
+
+	require_open(b, __builtin_return_address(0));
+	b->stats.flushes_saved += b->flush_all;
+	b->flush_all = true;
+	b->flush_origin = (struct origin){(uintptr_t)__builtin_return_address(0), b->nr_queued};
+}
+
+/* Turns the collected flushes into a call of their own: one that an earlier refusal cannot stop. */
+static void queue_flushes(struct batch *b)
+{
+	unsigned int nr = b->flush_all ? 1 : b->nr_flush_vas;
+
+	if (!nr)
+		return;
+	if (b->nr_exts + nr > BATCH_EXTS)
+		send(b);
+
+	b->calls[b->nr_calls++] = (struct batch_call){
+		.kind = PVMM_BATCH_MMUEXT, .is_flush = true, .first = b->nr_exts, .nr = nr};
+	for (unsigned int i = 0; i < nr; i++) {
+		b->ext_origins[b->nr_exts] = b->flush_origin;
+		b->exts[b->nr_exts++] = (struct mmuext_op){
+			.cmd = b->flush_all ? MMUEXT_TLB_FLUSH_ALL : MMUEXT_INVLPG_ALL,
+			.arg1.linear_addr = b->flush_all ? 0 : b->flush_vas[i],
 		};
 	}
-	return b;
+	b->stats.flushes += nr;
+	if (b->flush_all)
+		b->stats.flushes_saved += b->nr_flush_vas;
+	b->flush_all = false;
+	b->nr_flush_vas = 0;
 }
+
+/* --- begin and end --- */
 
 void pvmm_batch_begin(void)
 {
@@ -177,57 +393,50 @@ void pvmm_batch_begin(void)
 
 	if (b->depth++)
 		return;
-	b->sent = 0;
+	b->nr_queued = 0;
+	b->on_refusal = NULL;
 	b->failure = (struct pvmm_batch_failure){0};
 }
 
-void pvmm_batch_mmu_update(uint64_t entry_maddr, pvmm_pte_t pte)
+void pvmm_batch_on_refusal(pvmm_batch_refusal_fn *fn, void *ctx)
 {
-	void *caller = __builtin_return_address(0);
-	struct batch *b = queue_slot(PVMM_BATCH_MMU_UPDATE, caller);
+	struct batch *b = this_batch();
 
-	if (!b)
-		return;
-	b->update_callers[b->nr_updates] = (uintptr_t)caller;
-	b->updates[b->nr_updates++] = (struct mmu_update){
-		.ptr = entry_maddr | MMU_NORMAL_PT_UPDATE,
-		.val = pte,
-	};
-}
-
-void pvmm_batch_mmuext(const struct mmuext_op *op)
-{
-	void *caller = __builtin_return_address(0);
-	struct batch *b = queue_slot(PVMM_BATCH_MMUEXT, caller);
-
-	if (!b)
-		return;
-	b->ext_callers[b->nr_exts] = (uintptr_t)caller;
-	b->exts[b->nr_exts++] = *op;
+	require_open(b, __builtin_return_address(0));
+	b->on_refusal = fn;
+	b->on_refusal_ctx = ctx;
 }
 
 int pvmm_batch_end(struct pvmm_batch_failure *failure)
 {
 	struct batch *b = this_batch();
-	char what[128];
 
 	if (!b->depth)
 		pvmm_panic("batch ended that was not begun, by %pS", __builtin_return_address(0));
-	if (--b->depth)
+	if (b->depth > 1) {
+		b->depth--;
 		return 0;
+	}
 
+	queue_flushes(b);
 	send(b);
+	b->depth = 0;
 	if (!b->failure.err)
 		return 0;
-
-	if (!failure) {
-		pvmm_batch_describe(&b->failure, what, sizeof(what));
-		pvmm_panic(
-			"Xen refused what cannot be refused: %s; operation %u of the batch, queued by %pS",
-			what, b->failure.index, (void *)b->failure.caller);
-	}
+	if (!failure)
+		refused_impossible(&b->failure);
 	*failure = b->failure;
 	return failure->err;
+}
+
+void pvmm_batch_assert_closed(const char *where)
+{
+	const struct batch *b = this_batch();
+
+	if (b->depth)
+		pvmm_panic("a batch is open (depth %u, %u operations queued) at %s, by %pS",
+			   b->depth, b->nr_updates + b->nr_exts, where,
+			   __builtin_return_address(0));
 }
 
 struct pvmm_batch_stats pvmm_batch_stats(void)

@@ -18,16 +18,33 @@ pvmm_hypercall_page:
  *
  * The C convention passes them in rdi, rsi, rdx, rcx, r8, r9; Xen wants a4 in r10 and the operation
  * as one of the page's 32-byte entries. Xen clobbers rcx and r11, which C gives away at a call.
+ *
+ * Each is counted for its vCPU, whose number is what gs points to. hypercall_uncounted is for the one
+ * that makes gs point there.
  */
+#define COUNTS_SHIFT 9 /* log2 of PVMM_STATS_CALLS counters of 8 bytes */
+
 	.text
 	.globl pvmm_hypercall
 	.type pvmm_hypercall, @function
 pvmm_hypercall:
-	movq	%rcx, %r10
 	movl	%r9d, %r9d
+	movl	%gs:0, %eax
+	shll	$COUNTS_SHIFT, %eax
+	incq	hypercall_counts(%rax, %r9, 8)
+	jmp	enter
+	.size pvmm_hypercall, . - pvmm_hypercall
+
+	.globl hypercall_uncounted
+	.hidden hypercall_uncounted
+	.type hypercall_uncounted, @function
+hypercall_uncounted:
+	movl	%r9d, %r9d
+enter:
+	movq	%rcx, %r10
 	shlq	$5, %r9
 	leaq	pvmm_hypercall_page(%r9), %r9
 	jmp	*%r9
-	.size pvmm_hypercall, . - pvmm_hypercall
+	.size hypercall_uncounted, . - hypercall_uncounted
 
 	.section .note.GNU-stack, "", @progbits

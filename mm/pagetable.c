@@ -108,8 +108,8 @@ static void queue_directmap(struct pvmm_page *page, uint64_t prot)
 		pvmm_panic(
 			"pfn 0x%llx has no direct-map entry: the walk of 0x%llx ends at level %u",
 			(unsigned long long)pfn_x(pfn), (unsigned long long)va, w.stopped_at);
-	pvmm_batch_mmu_update(pvmm_pt_entry_maddr(w.step[1].table, w.step[1].slot),
-			      pvmm_pte(pvmm_pfn_to_mfn(pfn), prot));
+	pvmm_batch_mmu_update_grouped(pvmm_pt_entry_maddr(w.step[1].table, w.step[1].slot),
+				      pvmm_pte(pvmm_pfn_to_mfn(pfn), prot));
 }
 
 void pvmm_table_queue_protect(struct pvmm_page *page)

@@ -136,11 +136,6 @@ static void clear_suspect(struct pvmm_page *page)
 	page->flags &= (uint8_t)~PVMM_PAGE_SUSPECT;
 }
 
-static void queue_flush_all(void)
-{
-	pvmm_batch_mmuext(&(struct mmuext_op){.cmd = MMUEXT_TLB_FLUSH_ALL});
-}
-
 /*
  * Xen refused a batch that makes tables read-only and hands them over: says who is to blame, then
  * makes them all writable again. That cannot fail: none of them is a page table for Xen, and making
@@ -156,7 +151,7 @@ static void undo_refused(struct pvmm_space *space, const struct pvmm_batch_failu
 
 	pvmm_batch_begin();
 	for_each(tables, pvmm_table_queue_unprotect);
-	queue_flush_all();
+	pvmm_batch_flush_all();
 	pvmm_batch_end(NULL);
 }
 
@@ -341,20 +336,12 @@ static int change_entry(struct pvmm_space *space, const struct pvmm_walk *w, pvm
 	pvmm_batch_begin();
 	pvmm_pt_set(w->step[1].table, w->step[1].slot, entry);
 	if (space->state == PVMM_SPACE_PINNED)
-		pvmm_batch_mmuext(&(struct mmuext_op){
-			.cmd = MMUEXT_INVLPG_ALL,
-			.arg1.linear_addr = va,
-		});
+		pvmm_batch_flush_va(va);
 	err = pvmm_batch_end(&failure);
 	if (!err)
 		return 0;
 
 	pvmm_batch_describe(&failure, what, sizeof(what));
-	/* The entry has changed, but a TLB may hold the old one: nothing that follows would be
-	 * safe. */
-	if (failure.kind == PVMM_BATCH_MMUEXT)
-		pvmm_panic("0x%llx in space \"%s\" has changed and its flush is refused: %s",
-			   (unsigned long long)va, space->name, what);
 	pvmm_log(PVMM_WARN, "change of 0x%llx in space \"%s\" refused by Xen: %s",
 		 (unsigned long long)va, space->name, what);
 	return err;
@@ -529,6 +516,7 @@ int pvmm_space_activate(struct pvmm_space *space)
 
 	if (*current == space)
 		return 0;
+	pvmm_batch_assert_closed("a change of the address space");
 
 	pvmm_spin_lock(&space->lock);
 	err = pin_locked(space);

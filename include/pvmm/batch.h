@@ -1,19 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The batch: page-table updates and extended MMU operations, queued on the vCPU that runs and sent
- * in one trap.
+ * The batch: page-table updates, extended MMU operations and TLB flushes, queued on the vCPU that
+ * runs and sent in one trap.
  *
  *	pvmm_batch_begin();
  *	pvmm_batch_mmu_update(...);
  *	pvmm_batch_mmuext(...);
+ *	pvmm_batch_flush_va(...);
  *	err = pvmm_batch_end(&failure);
  *
- * begin and end nest; only the outermost end sends. Operations are applied in the order in which
- * they were queued; neighbours of one kind share a hypercall, several hypercalls a multicall.
+ * begin and end nest; only the outermost end sends (and a queue that is full).
  *
- * A refusal ends the batch: what was queued behind it is dropped, except that Xen itself goes on
- * with the later hypercalls of a multicall that was already sent. So an owner that undoes a failed
- * batch undoes all of it, with operations that are harmless where nothing was done.
+ * Order. Operations are applied in the order in which they were queued, with two exceptions that
+ *the caller asks for: updates queued as "grouped" may change places among each other, so that
+ *updates to one table follow each other; and flushes come last, each address once, many of them as
+ *one flush of everything. So what needs a flush to have happened belongs behind the end. Neighbours
+ *of one kind share a hypercall, several hypercalls a multicall: upper-level updates stay together,
+ *for each hypercall that has one costs a flush of all TLBs (docs/xen-rules.md, 30).
+ *
+ * Refusal. A refusal ends the batch: what is queued behind it is dropped, except that Xen itself
+ *goes on with the later hypercalls of a multicall that is on its way, and that flushes are sent in
+ *any case, because what was applied may need them. Whoever must know the fate of each operation has
+ * pvmm_batch_on_refusal; an owner that undoes the whole batch uses operations that are harmless
+ * where nothing was done.
  *
  * No lock is needed: the batch belongs to its vCPU. The caller must not be moved to another vCPU
  * between begin and end, and event handlers do not use the batch.
@@ -26,7 +35,7 @@
 
 enum pvmm_batch_kind { PVMM_BATCH_MMU_UPDATE, PVMM_BATCH_MMUEXT };
 
-/* The first operation that Xen refused: enough for a report that needs no debugger. */
+/* An operation that was not applied: enough for a report that needs no debugger. */
 struct pvmm_batch_failure {
 	int err;		   /* Xen's answer, negative */
 	enum pvmm_batch_kind kind; /* which union member of op */
@@ -47,8 +56,35 @@ PVMM_API void pvmm_batch_begin(void);
  */
 PVMM_API void pvmm_batch_mmu_update(uint64_t entry_maddr, pvmm_pte_t pte);
 
-/* Queues a pin, unpin, base pointer change or flush (xen/xen.h, struct mmuext_op). */
+/*
+ * The same for an update that may change places with the grouped updates queued directly before and
+ * after it. Not for two updates of one entry, nor where one must have happened before the other.
+ */
+PVMM_API void pvmm_batch_mmu_update_grouped(uint64_t entry_maddr, pvmm_pte_t pte);
+
+/* Queues a pin, unpin, base pointer change or any other operation (xen/xen.h, struct mmuext_op). */
 PVMM_API void pvmm_batch_mmuext(const struct mmuext_op *op);
+
+/*
+ * Asks for a flush of one address, or of everything, in the TLBs of all vCPUs, at the outermost
+ * end. It cannot fail; Xen skips vCPUs that do not run.
+ */
+PVMM_API void pvmm_batch_flush_va(pvmm_va_t va);
+PVMM_API void pvmm_batch_flush_all(void);
+
+/*
+ * What the entry at this machine address will be when the queue has been sent: the value queued
+ * last, or the stored one given. For reading a table inside a batch.
+ */
+PVMM_API pvmm_pte_t pvmm_batch_read(uint64_t entry_maddr, pvmm_pte_t stored);
+
+/*
+ * For the batch that is open: fn is called for every operation that is not applied, in order.
+ * tried: Xen refused it; otherwise it was behind a refused one (err is that one's). fn must not use
+ * the batch, beyond keeping books.
+ */
+typedef void pvmm_batch_refusal_fn(const struct pvmm_batch_failure *op, bool tried, void *ctx);
+PVMM_API void pvmm_batch_on_refusal(pvmm_batch_refusal_fn *fn, void *ctx);
 
 /*
  * Closes the innermost begin. The outermost end sends what is queued and returns 0, or the error of
@@ -58,21 +94,17 @@ PVMM_API void pvmm_batch_mmuext(const struct mmuext_op *op);
  */
 PVMM_API int pvmm_batch_end(struct pvmm_batch_failure *failure);
 
+/*
+ * Panics, naming where, if this vCPU has a batch open: for points that one must not be open across
+ * (a return to user mode, sleeping, another address space).
+ */
+PVMM_API void pvmm_batch_assert_closed(const char *where);
+
 /* One line that says what Xen refused, for reports: "pin L4 of mfn 0x7b60b: -EINVAL (-22)". */
 PVMM_API void pvmm_batch_describe(const struct pvmm_batch_failure *failure, char *buf,
 				  size_t len_bytes);
 
 /* "EINVAL" for -22 or 22; "unknown error" for what Xen's errno.h does not list. */
 PVMM_API const char *pvmm_errno_name(int err);
-
-/* What this vCPU's batches have done since boot. */
-struct pvmm_batch_stats {
-	uint64_t traps;	      /* hypercalls made */
-	uint64_t mmu_updates; /* operations by kind, applied or refused */
-	uint64_t mmuext_ops;
-	uint64_t refused;
-};
-
-PVMM_API struct pvmm_batch_stats pvmm_batch_stats(void);
 
 #endif

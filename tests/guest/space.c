@@ -3,6 +3,7 @@
  * Address spaces on real Xen: built with plain stores, pinned in one trap, loaded, changed, taken
  * apart, and nothing left behind. (R1; XEN-RULES: pin, mmu_update, base pointer)
  */
+#include <pvmm/stats.h>
 #include <pvmm/alloc.h>
 #include <pvmm/p2m.h>
 #include <pvmm/space.h>

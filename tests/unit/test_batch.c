@@ -3,6 +3,7 @@
  * The batch (include/pvmm/batch.h): what is queued becomes how many hypercalls, in which order, and
  * what is known after a refusal. R43, R46; XEN-RULES 28, 36.
  */
+#include <pvmm/stats.h>
 #include "tests/unit/unit.h"
 
 static pfn_t table; /* a pinned L1 to queue updates for */
