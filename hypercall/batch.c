@@ -341,7 +341,7 @@ void pvmm_batch_flush_va(pvmm_va_t va)
 			return;
 		}
 	if (b->flush_all || b->nr_flush_vas == FLUSH_VAS) {
-		b->stats.flushes_saved++;
+		b->stats.flushes_saved += b->flush_all;
 		b->flush_all = true;
 		return;
 	}
