@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# lab: --timeout=100
+#
+# What the guest counts is what the hypervisor counts (R46), and a pin of 100 tables is one trap.
+# The guest is alone on CPU 1; xenperf tells each CPU's counts apart. Needs a hypervisor with perf
+# counters: the debug build.
+. ./lab.sh
+. ./tap.sh
+
+if ! xenperf -r >/dev/null 2>&1; then
+	echo "1..0 # SKIP this hypervisor has no perf counters"
+	exit 0
+fi
+xl vcpu-pin Domain-0 0 0
+
+counted() { # NAME: the guest's figure
+	sed -n "s/^count: $1 //p" window
+}
+
+perf() { # NAME: the hypervisor's, on CPU 1
+	sed -n "s/^$1 *T= *[0-9]* *[0-9]* *\([0-9]*\) *$/\1/p" perf | grep . || echo 0
+}
+
+guest_start test.cfg 'cpus="1"' 'extra="demo=count"'
+check "the guest has 100 tables" guest_wait_line --timeout=10 pvmm-test '^count: 100 tables, ready'
+
+for times in 10 100; do
+	lines=$(guest_console pvmm-test | wc -l)
+	xenperf -r >/dev/null
+	guest_type pvmm-test $times
+	i=0
+	until guest_console pvmm-test | tail -n +$((lines + 1)) | grep -q '^count: done' || [ $i = 100 ]; do
+		sleep 0.2
+		i=$((i + 1))
+	done
+	xenperf -f >perf
+	guest_console pvmm-test | tail -n +$((lines + 1)) >window
+	sed 's/^/# /' window
+
+	check "$times pins and unpins: one trap each" \
+		test "$(counted multicalls)+$(counted 'plain calls')" = "$((2 * times))+0"
+	check "... 100 updates and one operation each" \
+		test "$(counted 'page updates')+$(counted 'mmuext ops')" = "$((200 * times))+$((2 * times))"
+	for figure in 'page updates' 'mmuext ops'; do
+		check "the hypervisor has counted as many $figure" \
+			test "$(perf "$figure")" = "$(counted "$figure")"
+	done
+	# Each multicall had two entries; no call came on its own.
+	check "the hypervisor has seen them in $((2 * times)) multicalls of two calls" \
+		test "$(perf 'calls from multicall')" = $((4 * times))
+	check "... and none outside" \
+		test $(($(perf 'calls to mmu_update') + $(perf 'calls to mmuext_op'))) = $((4 * times))
+done
+guest_type pvmm-test quit
+guest_end --timeout=10 pvmm-test | sed 's/^/# /'
+
+done_testing
