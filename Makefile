@@ -25,7 +25,13 @@ LIB_CFLAGS = $(KERNEL_CFLAGS) -fvisibility=hidden
 # The reference kernel keeps its functions apart, so that reports name the one that did it.
 GUEST_CFLAGS = $(KERNEL_CFLAGS) -fno-inline -fno-ipa-cp -fno-ipa-sra -Iguest -ffile-prefix-map=$(CURDIR)/=
 
-LIB_SRC	  = $(wildcard hypercall/*.c mm/*.c arch-xen/*.c)
+# INJECT=1: a test build whose hypercalls can be made to fail (pvmm/inject.h). Use a BUILD of its own.
+ifdef INJECT
+KERNEL_CFLAGS += -DPVMM_INJECT
+INJECT_SRC = $(wildcard hypercall/inject/*.c)
+endif
+
+LIB_SRC	  = $(wildcard hypercall/*.c mm/*.c arch-xen/*.c) $(INJECT_SRC)
 LIB_ASM	  = $(wildcard hypercall/*.S arch-xen/*.S)
 LIB_OBJ	  = $(LIB_SRC:%.c=$(BUILD)/%.o) $(LIB_ASM:%.S=$(BUILD)/%.S.o)
 GUEST_SRC = $(wildcard guest/*.c tests/guest/*.c)
@@ -94,7 +100,7 @@ HOSTED_RUN = timeout -k 5 $(HOSTED_TIMEOUT)
 # Nothing outlives this make, however it ends: stages die with it, and so does what lab/run starts.
 STAGE	    = @setpriv --pdeathsig TERM tools/stage
 export LAB_OWNER := $(shell echo $$PPID)
-SUBMAKE	    = $(MAKE) --no-print-directory -j2
+SUBMAKE	    = $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j2)
 HYPERVISOR ?= debug
 
 run: ## shows the main job on real Xen (HYPERVISOR=debug|release, LAB=qemu|host)
@@ -109,7 +115,10 @@ HYPERVISORS = $(if $(filter host,$(LAB)),host,debug release)
 XL_TESTS    = $(wildcard tests/xl/*.t)
 HARNESS	    = $(wildcard tests/harness/*.t)
 
-tests: all hosted
+inject:
+	@$(SUBMAKE) BUILD=build/inject INJECT=1 all
+
+tests: all hosted inject
 	@rm -rf $(BUILD)/t
 	@mkdir -p $(BUILD)/t/hosted $(BUILD)/t/harness $(HYPERVISORS:%=$(BUILD)/t/%)
 	@for t in $(HOSTED_TESTS); do \
@@ -131,6 +140,12 @@ check: ## the hosted tests alone, in seconds
 	@lab/packages build test
 	@$(SUBMAKE) tests
 	@prove -j2 --exec sh -r $(BUILD)/t/hosted
+
+bench: ## what operations cost, counted in instructions (release hypervisor)
+	$(STAGE) "packages" lab/packages build lab
+	$(STAGE) "build" $(SUBMAKE) all
+	$(STAGE) "bench" lab/run --icount --hypervisor=release tests/bench.sh "pvmm-guest=$(GUEST)" \
+		xl-configs/test.cfg
 
 # --- keeping it clean ---
 
@@ -182,6 +197,8 @@ clean: ## removes what was built (the laboratory's cache stays)
 help: ## this
 	@awk -F ':.*## ' '/^[a-z_]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
 
-.PHONY: all run tests test check lint compile_commands install uninstall clean help FORCE
+C_FILES += $(wildcard hypercall/inject/*.[ch])
+
+.PHONY: all run bench inject tests test check lint compile_commands install uninstall clean help FORCE
 
 -include $(LIB_OBJ:.o=.d) $(GUEST_OBJ:.o=.d)

@@ -27,9 +27,6 @@
 /* More single addresses than this are one flush of everything; the same measurement. */
 #define FLUSH_VAS 16
 
-/* How far back a grouped update looks for its table: the tables of one operation are few. */
-#define GROUP_REACH 64
-
 struct batch_call {
 	enum pvmm_batch_kind kind;
 	bool is_flush;
@@ -47,8 +44,9 @@ struct origin {
 struct batch {
 	unsigned int depth;
 	unsigned int nr_updates, nr_exts, nr_calls;
-	unsigned int nr_queued;	  /* since the outermost begin */
-	unsigned int group_first; /* grouped updates from here on may change places */
+	unsigned int nr_queued; /* since the outermost begin */
+	bool first_has_va;	/* updates[0] is the L1 entry of va, in the loaded tables */
+	pvmm_va_t va;
 	struct batch_call calls[BATCH_CALLS];
 	struct multicall_entry multi[BATCH_CALLS];
 	struct mmu_update updates[BATCH_UPDATES];
@@ -167,6 +165,29 @@ static void send_multi(struct batch *b)
 	}
 }
 
+/*
+ * Whether all there is to send is the entry of one address and at most its flush: what
+ * update_va_mapping is made for.
+ */
+static bool is_va_mapping(const struct batch *b)
+{
+	const struct batch_call *last = &b->calls[b->nr_calls - 1];
+
+	if (!b->first_has_va || b->nr_updates != 1 || b->nr_exts > 1)
+		return false;
+	return !b->nr_exts || (last->is_flush && b->exts[0].cmd == MMUEXT_INVLPG_ALL &&
+			       b->exts[0].arg1.linear_addr == b->va);
+}
+
+static void send_va_mapping(struct batch *b)
+{
+	uint64_t flush = b->nr_exts ? UVMF_INVLPG | UVMF_ALL : UVMF_NONE;
+	int err = pvmm_hc_update_va_mapping(b->va, b->updates[0].val, flush);
+
+	if (err)
+		note_failure(b, &b->calls[0], err);
+}
+
 static void send(struct batch *b)
 {
 	if (!b->nr_calls)
@@ -177,12 +198,15 @@ static void send(struct batch *b)
 	b->stats.mmuext_ops += b->nr_exts;
 	b->stats.merged += b->nr_updates + b->nr_exts - b->nr_calls;
 
-	if (b->nr_calls == 1)
+	if (is_va_mapping(b))
+		send_va_mapping(b);
+	else if (b->nr_calls == 1)
 		send_single(b, &b->calls[0]);
 	else
 		send_multi(b);
 
-	b->nr_updates = b->nr_exts = b->nr_calls = b->group_first = 0;
+	b->nr_updates = b->nr_exts = b->nr_calls = 0;
+	b->first_has_va = false;
 }
 
 /* --- queueing --- */
@@ -214,8 +238,6 @@ static void extend_calls(struct batch *b, enum pvmm_batch_kind kind)
 		.first = kind == PVMM_BATCH_MMU_UPDATE ? b->nr_updates : b->nr_exts,
 		.nr = 1,
 	};
-	if (kind == PVMM_BATCH_MMU_UPDATE)
-		b->group_first = b->nr_updates;
 }
 
 /*
@@ -240,66 +262,37 @@ static bool make_room(struct batch *b, struct pvmm_batch_failure *op)
 	return true;
 }
 
-static uint64_t table_of(const struct mmu_update *update)
+static void queue_update(uint64_t entry_maddr, pvmm_pte_t pte, void *caller)
 {
-	return update->ptr >> PVMM_PAGE_SHIFT;
-}
-
-/* Where a grouped update belongs: behind the last one of its table, if that is within reach. */
-static unsigned int group_place(const struct batch *b, const struct mmu_update *update)
-{
-	unsigned int first = b->group_first;
-
-	if (b->nr_updates - first > GROUP_REACH)
-		first = b->nr_updates - GROUP_REACH;
-	for (unsigned int at = b->nr_updates; at > first; at--)
-		if (table_of(&b->updates[at - 1]) == table_of(update))
-			return at;
-	return b->nr_updates;
-}
-
-static void queue_update(const struct pvmm_batch_failure *op, bool grouped)
-{
-	struct pvmm_batch_failure f = *op;
-	struct batch *b = this_batch();
-	unsigned int at;
-
-	if (!make_room(b, &f))
-		return;
-
-	at = grouped ? group_place(b, &f.op.update) : b->nr_updates;
-	for (unsigned int i = b->nr_updates; i > at; i--) {
-		b->updates[i] = b->updates[i - 1];
-		b->update_origins[i] = b->update_origins[i - 1];
-	}
-	b->updates[at] = f.op.update;
-	b->update_origins[at] = (struct origin){f.caller, f.index};
-	b->nr_updates++;
-	if (!grouped)
-		b->group_first = b->nr_updates;
-}
-
-static struct pvmm_batch_failure update_op(uint64_t entry_maddr, pvmm_pte_t pte, void *caller)
-{
-	return (struct pvmm_batch_failure){
+	struct pvmm_batch_failure op = {
 		.kind = PVMM_BATCH_MMU_UPDATE,
 		.caller = (uintptr_t)caller,
 		.op.update = {.ptr = entry_maddr | MMU_NORMAL_PT_UPDATE, .val = pte},
 	};
+	struct batch *b = this_batch();
+
+	if (!make_room(b, &op))
+		return;
+	b->update_origins[b->nr_updates] = (struct origin){op.caller, op.index};
+	b->updates[b->nr_updates++] = op.op.update;
 }
 
 void pvmm_batch_mmu_update(uint64_t entry_maddr, pvmm_pte_t pte)
 {
-	struct pvmm_batch_failure op = update_op(entry_maddr, pte, __builtin_return_address(0));
-
-	queue_update(&op, false);
+	queue_update(entry_maddr, pte, __builtin_return_address(0));
 }
 
-void pvmm_batch_mmu_update_grouped(uint64_t entry_maddr, pvmm_pte_t pte)
+void pvmm_batch_va_mapping(pvmm_va_t va, uint64_t entry_maddr, pvmm_pte_t pte, bool flush)
 {
-	struct pvmm_batch_failure op = update_op(entry_maddr, pte, __builtin_return_address(0));
+	struct batch *b = this_batch();
 
-	queue_update(&op, true);
+	queue_update(entry_maddr, pte, __builtin_return_address(0));
+	if (b->nr_updates == 1) {
+		b->first_has_va = true;
+		b->va = va;
+	}
+	if (flush)
+		pvmm_batch_flush_va(va);
 }
 
 void pvmm_batch_mmuext(const struct mmuext_op *ext)

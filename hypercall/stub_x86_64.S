@@ -24,16 +24,23 @@ pvmm_hypercall_page:
  */
 #define COUNTS_SHIFT 9 /* log2 of PVMM_STATS_CALLS counters of 8 bytes */
 
+/* In a test build something stands before it (hypercall/inject/). */
+#ifdef PVMM_INJECT
+#define COUNTED hypercall_counted
+#else
+#define COUNTED pvmm_hypercall
+#endif
+
 	.text
-	.globl pvmm_hypercall
-	.type pvmm_hypercall, @function
-pvmm_hypercall:
+	.globl COUNTED
+	.type COUNTED, @function
+COUNTED:
 	movl	%r9d, %r9d
 	movl	%gs:0, %eax
 	shll	$COUNTS_SHIFT, %eax
 	incq	hypercall_counts(%rax, %r9, 8)
 	jmp	enter
-	.size pvmm_hypercall, . - pvmm_hypercall
+	.size COUNTED, . - COUNTED
 
 	.globl hypercall_uncounted
 	.hidden hypercall_uncounted

@@ -46,7 +46,7 @@ static void list_add(struct free_list *list, struct pvmm_page *page, bool far_en
 		pvmm_page(_pfn(page->prev))->next = pfn;
 	else
 		list->first = pfn;
-	list->nr_blocks++;
+	__atomic_store_n(&list->nr_blocks, list->nr_blocks + 1, __ATOMIC_RELAXED);
 }
 
 static void list_del(struct free_list *list, struct pvmm_page *page)
@@ -59,20 +59,20 @@ static void list_del(struct free_list *list, struct pvmm_page *page)
 		pvmm_page(_pfn(page->next))->prev = page->prev;
 	else
 		list->last = page->prev;
-	list->nr_blocks--;
+	__atomic_store_n(&list->nr_blocks, list->nr_blocks - 1, __ATOMIC_RELAXED);
 }
 
 static void block_add(struct pvmm_page *head, unsigned int order, bool far_end)
 {
 	head->order = (uint8_t)order;
-	head->flags = PVMM_PAGE_HEAD;
+	__atomic_store_n(&head->flags, PVMM_PAGE_HEAD, __ATOMIC_RELAXED);
 	list_add(&lists[order], head, far_end);
 }
 
 static void block_del(struct pvmm_page *head)
 {
 	list_del(&lists[head->order], head);
-	head->flags = 0;
+	__atomic_store_n(&head->flags, 0, __ATOMIC_RELAXED);
 }
 
 /* The free block of this order that the block at pfn could merge with, or NULL. */
@@ -95,7 +95,7 @@ static void release(uint64_t pfn, unsigned int order, bool far_end)
 {
 	struct pvmm_page *buddy;
 
-	nr_free += 1ULL << order;
+	__atomic_store_n(&nr_free, nr_free + (1ULL << order), __ATOMIC_RELAXED);
 	while (order < PVMM_MAX_ORDER && (buddy = free_buddy(pfn, order))) {
 		block_del(buddy);
 		pfn &= ~(1ULL << order);
@@ -120,7 +120,7 @@ static struct pvmm_page *take(unsigned int order)
 		from--;
 		block_add(head + (1ULL << from), from, false);
 	}
-	nr_free -= 1ULL << order;
+	__atomic_store_n(&nr_free, nr_free - (1ULL << order), __ATOMIC_RELAXED);
 	return head;
 }
 
@@ -189,7 +189,7 @@ void pvmm_page_free(struct pvmm_page *page, unsigned int order)
 	pvmm_spin_lock(&lock);
 	for (uint64_t i = 0; i < nr_pages; i++) {
 		page[i].kind = PVMM_PAGE_FREE;
-		page[i].flags = 0;
+		__atomic_store_n(&page[i].flags, 0, __ATOMIC_RELAXED);
 		page[i].refs = 0;
 		page[i].private = 0;
 	}

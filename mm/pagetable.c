@@ -44,13 +44,14 @@ int pvmm_pt_visit(pfn_t table, unsigned int level, pvmm_va_t va, unsigned int fi
 	const pvmm_pte_t *entries = pvmm_pt_entries(table);
 
 	for (unsigned int slot = first; level > 1 && slot <= last; slot++) {
+		pvmm_pte_t entry = __atomic_load_n(&entries[slot], __ATOMIC_ACQUIRE);
 		pvmm_va_t below;
 		pfn_t child;
 		int err;
 
-		if (!pvmm_pte_present(entries[slot]))
+		if (!pvmm_pte_present(entry))
 			continue;
-		child = pvmm_mfn_to_pfn(pvmm_pte_mfn(entries[slot]));
+		child = pvmm_mfn_to_pfn(pvmm_pte_mfn(entry));
 		if (!pfn_valid(child))
 			continue;
 		below = pvmm_va_canonical(va + slot * pvmm_level_bytes(level));
@@ -94,7 +95,7 @@ void pvmm_pt_set(pfn_t table, unsigned int slot, pvmm_pte_t pte)
 	if (pvmm_page(table)->flags & PVMM_PAGE_READONLY)
 		pvmm_batch_mmu_update(pvmm_pt_entry_maddr(table, slot), pte);
 	else
-		pvmm_pt_entries(table)[slot] = pte;
+		__atomic_store_n(&pvmm_pt_entries(table)[slot], pte, __ATOMIC_RELEASE);
 }
 
 /* Queues what the direct map is to allow for this page. */
@@ -108,8 +109,8 @@ static void queue_directmap(struct pvmm_page *page, uint64_t prot)
 		pvmm_panic(
 			"pfn 0x%llx has no direct-map entry: the walk of 0x%llx ends at level %u",
 			(unsigned long long)pfn_x(pfn), (unsigned long long)va, w.stopped_at);
-	pvmm_batch_mmu_update_grouped(pvmm_pt_entry_maddr(w.step[1].table, w.step[1].slot),
-				      pvmm_pte(pvmm_pfn_to_mfn(pfn), prot));
+	pvmm_batch_mmu_update(pvmm_pt_entry_maddr(w.step[1].table, w.step[1].slot),
+			      pvmm_pte(pvmm_pfn_to_mfn(pfn), prot));
 }
 
 void pvmm_table_queue_protect(struct pvmm_page *page)
@@ -125,7 +126,7 @@ void pvmm_table_queue_unprotect(struct pvmm_page *page)
 void pvmm_table_mark(struct pvmm_page *page, bool readonly)
 {
 	if (readonly)
-		page->flags |= PVMM_PAGE_READONLY;
+		__atomic_fetch_or(&page->flags, PVMM_PAGE_READONLY, __ATOMIC_RELAXED);
 	else
-		page->flags &= (uint8_t)~PVMM_PAGE_READONLY;
+		__atomic_fetch_and(&page->flags, (uint8_t)~PVMM_PAGE_READONLY, __ATOMIC_RELAXED);
 }

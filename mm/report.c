@@ -24,7 +24,7 @@ static void describe_place(const struct pvmm_mapping *m, char *buf, size_t len_b
 		uint64_t at = (m->va - PVMM_DIRECTMAP_BASE) >> PVMM_PAGE_SHIFT;
 
 		pvmm_snprintf(buf, len_bytes,
-			      at == pfn_x(m->pfn) ? "the page's own entry in the direct map"
+			      at == pfn_x(m->pfn) ? "direct map, at its own place"
 						  : "direct map, in the place of pfn 0x%llx",
 			      (unsigned long long)at);
 	} else if (m->va - PVMM_VMAP_BASE < PVMM_VMAP_BYTES) {

@@ -19,6 +19,12 @@ struct pvmm_space pvmm_kernel_space;
 static struct pvmm_spinlock list_lock = PVMM_SPINLOCK_INIT;
 static struct pvmm_space *current_space[PVMM_MAX_VCPUS];
 
+/*
+ * Guards the marks of suspect pages and the record of the last refusal: one search at a time, or
+ * one vCPU's report would name another's stray. Inside a space's lock, outside the list's.
+ */
+static struct pvmm_spinlock suspect_lock = PVMM_SPINLOCK_INIT;
+
 static bool is_kernel(const struct pvmm_space *space)
 {
 	return space == &pvmm_kernel_space;
@@ -128,12 +134,12 @@ static void mark_writable(struct pvmm_page *page)
 
 static void mark_suspect(struct pvmm_page *page)
 {
-	page->flags |= PVMM_PAGE_SUSPECT;
+	__atomic_fetch_or(&page->flags, PVMM_PAGE_SUSPECT, __ATOMIC_RELAXED);
 }
 
 static void clear_suspect(struct pvmm_page *page)
 {
-	page->flags &= (uint8_t)~PVMM_PAGE_SUSPECT;
+	__atomic_fetch_and(&page->flags, (uint8_t)~PVMM_PAGE_SUSPECT, __ATOMIC_RELAXED);
 }
 
 /*
@@ -145,9 +151,11 @@ static void clear_suspect(struct pvmm_page *page)
 static void undo_refused(struct pvmm_space *space, const struct pvmm_batch_failure *failure,
 			 for_each_table_fn *for_each, const void *tables)
 {
+	pvmm_spin_lock(&suspect_lock);
 	for_each(tables, mark_suspect);
 	stray_refused(space, failure);
 	for_each(tables, clear_suspect);
+	pvmm_spin_unlock(&suspect_lock);
 
 	pvmm_batch_begin();
 	for_each(tables, pvmm_table_queue_unprotect);
@@ -197,16 +205,42 @@ static int chain_alloc(struct chain *chain, unsigned int levels)
 	return 0;
 }
 
+static pvmm_pte_t entry_of_table(const struct pvmm_page *table)
+{
+	return pvmm_pte(pvmm_pfn_to_mfn(pvmm_page_pfn(table)), PVMM_PROT_TABLE);
+}
+
 /* Links the new tables into each other, the leaf at the bottom: plain stores. */
 static void chain_fill(const struct chain *chain, pvmm_va_t va, pvmm_pte_t leaf)
 {
 	pvmm_pte_t entry = leaf;
 
 	for (unsigned int level = 1; level <= chain->levels; level++) {
-		pfn_t table = pvmm_page_pfn(chain->table[level]);
+		struct pvmm_page *table = chain->table[level];
 
-		pvmm_pt_set(table, pvmm_pt_slot(va, level), entry);
-		entry = pvmm_pte(pvmm_pfn_to_mfn(table), PVMM_PROT_TABLE);
+		pvmm_pt_set(pvmm_page_pfn(table), pvmm_pt_slot(va, level), entry);
+		entry = entry_of_table(table);
+	}
+}
+
+/*
+ * Stores the L1 entry for va. A translation that may be in a TLB is flushed: one of the kernel's,
+ * or of a space that some vCPU runs on (to leave a space is to flush it).
+ */
+static void set_leaf(struct pvmm_space *space, const struct pvmm_walk *w, pvmm_va_t va,
+		     pvmm_pte_t entry)
+{
+	const struct pvmm_walk_step *at = &w->step[1];
+	bool present = pvmm_pte_present(at->entry);
+
+	if (space->state == PVMM_SPACE_BUILDING) {
+		pvmm_pt_set(at->table, at->slot, entry);
+	} else if (is_kernel(space) || space == pvmm_space_current()) {
+		pvmm_batch_va_mapping(va, pvmm_pt_entry_maddr(at->table, at->slot), entry, present);
+	} else {
+		pvmm_pt_set(at->table, at->slot, entry);
+		if (present && __atomic_load_n(&space->nr_loaded, __ATOMIC_ACQUIRE))
+			pvmm_batch_flush_va(va);
 	}
 }
 
@@ -214,24 +248,22 @@ static void chain_fill(const struct chain *chain, pvmm_va_t va, pvmm_pte_t leaf)
  * Puts an entry for va into the table where the walk stopped: the leaf itself, or the new tables
  * that lead to it. All or nothing.
  */
-static int insert_entry(struct pvmm_space *space, const struct pvmm_walk *w,
+static int insert_entry(struct pvmm_space *space, const struct pvmm_walk *w, pvmm_va_t va,
 			const struct chain *chain, pvmm_pte_t leaf)
 {
 	const struct pvmm_walk_step *at = &w->step[w->stopped_at];
 	bool live = space->state == PVMM_SPACE_PINNED;
 	struct pvmm_batch_failure failure;
-	pvmm_pte_t entry = leaf;
 	char what[128];
 	int err;
-
-	if (chain->levels)
-		entry = pvmm_pte(pvmm_pfn_to_mfn(pvmm_page_pfn(chain->table[chain->levels])),
-				 PVMM_PROT_TABLE);
 
 	pvmm_batch_begin();
 	if (live)
 		for_each_of_chain(chain, pvmm_table_queue_protect);
-	pvmm_pt_set(at->table, at->slot, entry);
+	if (chain->levels)
+		pvmm_pt_set(at->table, at->slot, entry_of_table(chain->table[chain->levels]));
+	else
+		set_leaf(space, w, va, leaf);
 	err = pvmm_batch_end(&failure);
 
 	if (!err) {
@@ -297,7 +329,7 @@ static int map_locked(struct pvmm_space *space, pvmm_va_t va, struct pvmm_page *
 	/* Counted before the entry stands, so that a pin of the page never sees too few. */
 	pvmm_page_get(page);
 	pvmm_page_live_inc(page);
-	err = insert_entry(space, &w, &chain, leaf);
+	err = insert_entry(space, &w, va, &chain, leaf);
 	if (err) {
 		for_each_of_chain(&chain, pvmm_table_free);
 		pvmm_page_live_dec(page);
@@ -334,9 +366,7 @@ static int change_entry(struct pvmm_space *space, const struct pvmm_walk *w, pvm
 	int err;
 
 	pvmm_batch_begin();
-	pvmm_pt_set(w->step[1].table, w->step[1].slot, entry);
-	if (space->state == PVMM_SPACE_PINNED)
-		pvmm_batch_flush_va(va);
+	set_leaf(space, w, va, entry);
 	err = pvmm_batch_end(&failure);
 	if (!err)
 		return 0;
@@ -446,7 +476,7 @@ static int pin_locked(struct pvmm_space *space)
 	}
 
 	for_each_of_space(space, mark_readonly);
-	pvmm_page(space->root)->flags |= PVMM_PAGE_PINNED;
+	__atomic_fetch_or(&pvmm_page(space->root)->flags, PVMM_PAGE_PINNED, __ATOMIC_RELAXED);
 	space->state = PVMM_SPACE_PINNED;
 	return 0;
 }
@@ -467,7 +497,8 @@ static int unpin_locked(struct pvmm_space *space)
 	for_each_of_space(space, pvmm_table_queue_unprotect);
 	pvmm_batch_end(NULL);
 
-	pvmm_page(space->root)->flags &= (uint8_t)~PVMM_PAGE_PINNED;
+	__atomic_fetch_and(&pvmm_page(space->root)->flags, (uint8_t)~PVMM_PAGE_PINNED,
+			   __ATOMIC_RELAXED);
 	for_each_of_space(space, mark_writable);
 	space->state = PVMM_SPACE_BUILDING;
 	return 0;

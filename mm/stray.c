@@ -12,6 +12,7 @@ struct search {
 	bool (*wanted)(const struct search *s, pfn_t pfn);
 	pfn_t pfn; /* for wants_one */
 	unsigned int flags;
+	bool skip_own; /* not the page's own place in the direct map */
 	struct pvmm_mapping *found;
 	unsigned int max, nr;
 	struct pvmm_space *space; /* the one being looked through */
@@ -25,13 +26,13 @@ static bool wants_one(const struct search *s, pfn_t pfn)
 static bool wants_suspects(const struct search *s, pfn_t pfn)
 {
 	(void)s;
-	return pvmm_page(pfn)->flags & PVMM_PAGE_SUSPECT;
+	return __atomic_load_n(&pvmm_page(pfn)->flags, __ATOMIC_RELAXED) & PVMM_PAGE_SUSPECT;
 }
 
 static bool wants_tables(const struct search *s, pfn_t pfn)
 {
 	(void)s;
-	return pvmm_page(pfn)->flags & PVMM_PAGE_READONLY;
+	return __atomic_load_n(&pvmm_page(pfn)->flags, __ATOMIC_RELAXED) & PVMM_PAGE_READONLY;
 }
 
 /* Whether this entry maps what is looked for; *pfn is what it maps. */
@@ -52,14 +53,16 @@ static int search_table(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx
 	pfn_t pfn;
 
 	for (unsigned int slot = 0; level == 1 && slot < PVMM_PT_ENTRIES; slot++) {
-		if (!matches(s, entries[slot], &pfn))
+		pvmm_pte_t entry = __atomic_load_n(&entries[slot], __ATOMIC_RELAXED);
+
+		if (!matches(s, entry, &pfn))
 			continue;
 		if (s->nr < s->max)
 			s->found[s->nr] = (struct pvmm_mapping){
 				.pfn = pfn,
 				.table = table,
 				.slot = slot,
-				.entry = entries[slot],
+				.entry = entry,
 				.va = va + slot * PVMM_PAGE_SIZE,
 				.space = s->space,
 			};
@@ -87,10 +90,17 @@ unsigned int pvmm_find_mappings(pfn_t pfn, unsigned int flags, struct pvmm_mappi
 }
 
 /* Writable mappings, anywhere, of the tables that were to be handed to Xen. */
-static unsigned int find_strays(struct pvmm_mapping *found, unsigned int max)
+static unsigned int find_strays(const struct pvmm_batch_failure *failure,
+				struct pvmm_mapping *found, unsigned int max)
 {
 	struct search s = {
-		.wanted = wants_suspects, .flags = PVMM_FIND_WRITABLE, .found = found, .max = max};
+		.wanted = wants_suspects,
+		.flags = PVMM_FIND_WRITABLE,
+		/* Xen has refused an update: it may be the one that makes a page read-only. */
+		.skip_own = failure->kind == PVMM_BATCH_MMU_UPDATE,
+		.found = found,
+		.max = max,
+	};
 
 	pvmm_space_for_each(search_space, &s);
 	return s.nr;
@@ -118,7 +128,7 @@ void stray_refused(struct pvmm_space *space, const struct pvmm_batch_failure *fa
 {
 	enum { SHOWN = 8 };
 	struct pvmm_mapping found[SHOWN];
-	unsigned int nr = find_strays(found, SHOWN);
+	unsigned int nr = find_strays(failure, found, SHOWN);
 
 	/* -EBUSY is Xen's answer when it is not the table but an entry in it that it cannot have.
 	 */

@@ -11,12 +11,12 @@
  *
  * begin and end nest; only the outermost end sends (and a queue that is full).
  *
- * Order. Operations are applied in the order in which they were queued, with two exceptions that
- *the caller asks for: updates queued as "grouped" may change places among each other, so that
- *updates to one table follow each other; and flushes come last, each address once, many of them as
- *one flush of everything. So what needs a flush to have happened belongs behind the end. Neighbours
- *of one kind share a hypercall, several hypercalls a multicall: upper-level updates stay together,
- *for each hypercall that has one costs a flush of all TLBs (docs/xen-rules.md, 30).
+ * Order. Operations are applied in the order in which they were queued; only flushes come last,
+ *each address once, many of them as one flush of everything. So what needs a flush to have happened
+ * belongs behind the end. Neighbours of one kind share a hypercall, several hypercalls a multicall:
+ * upper-level updates stay together, for each hypercall that has one costs a flush of all TLBs
+ * (docs/xen-rules.md, 30). Updates to one table are cheapest one after the other, and callers queue
+ * them so; docs/design.md says why the batch does not sort them.
  *
  * Refusal. A refusal ends the batch: what is queued behind it is dropped, except that Xen itself
  *goes on with the later hypercalls of a multicall that is on its way, and that flushes are sent in
@@ -57,10 +57,10 @@ PVMM_API void pvmm_batch_begin(void);
 PVMM_API void pvmm_batch_mmu_update(uint64_t entry_maddr, pvmm_pte_t pte);
 
 /*
- * The same for an update that may change places with the grouped updates queued directly before and
- * after it. Not for two updates of one entry, nor where one must have happened before the other.
+ * The same for the L1 entry that maps va in the tables that this vCPU runs on, with a flush of va
+ * if asked for. Alone in its batch it is one update_va_mapping, which costs less than half.
  */
-PVMM_API void pvmm_batch_mmu_update_grouped(uint64_t entry_maddr, pvmm_pte_t pte);
+PVMM_API void pvmm_batch_va_mapping(pvmm_va_t va, uint64_t entry_maddr, pvmm_pte_t pte, bool flush);
 
 /* Queues a pin, unpin, base pointer change or any other operation (xen/xen.h, struct mmuext_op). */
 PVMM_API void pvmm_batch_mmuext(const struct mmuext_op *op);

@@ -7,10 +7,10 @@ work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 . "$root/tests/xl/tap.sh"
 
-judged() { # SCRIPT [OPTION]: runs it under prove, as make test does
-	printf '#!/bin/sh\nexec %s/tests/in-lab debug %s/tests/xl/red/%s.t\n' "$root" "$root" "$1" \
-		>"$work/$1.t"
-	prove $2 --exec sh "$work/$1.t" >"$work/$1.out" 2>&1
+judged() { # SCRIPT: runs it under prove, as make test does; what it prints is in SCRIPT.raw at once
+	printf 'set -o pipefail\n%s/tests/in-lab debug %s/tests/xl/red/%s.t | tee %s/%s.raw\n' \
+		"$root" "$root" "$1" "$work" "$1" >"$work/$1.t"
+	prove --exec bash "$work/$1.t" >"$work/$1.out" 2>&1
 	status=$?
 	sed 's/^/    /' "$work/$1.out"
 }
@@ -36,10 +36,10 @@ says "all seven of them" 'Failed 7/7 subtests'
 # An NMI is fatal for a debug hypervisor; QEMU's monitor can send one.
 out=hypervisor
 export LAB_QEMU_ARGS="-monitor unix:$work/monitor,server=on,wait=off"
-judged hypervisor -v &
+judged hypervisor &
 judge=$!
 tries=0
-while ! grep -qs 'up to here all is well' "$work/hypervisor.out" && [ $tries -lt 120 ]; do
+while ! grep -qs 'up to here all is well' "$work/hypervisor.raw" && [ $tries -lt 120 ]; do
 	sleep 0.5
 	tries=$((tries + 1))
 done
@@ -53,6 +53,9 @@ wait $judge
 check "prove is red when the hypervisor dies" grep -q '^Result: FAIL' "$work/hypervisor.out"
 says "... and says that it did" 'the hypervisor panicked: .*FATAL TRAP'
 check "... at once, not at the time-out" test $(($(date +%s) - began)) -lt 30
-check "no qemu is left" test -z "$(pgrep -f "qemu-system.*$work" || true)"
+left=$(for process in /proc/[0-9]*/cmdline; do
+	tr '\0' ' ' <"$process" | grep "^[^ ]*qemu-system.*$work"
+done 2>/dev/null)
+check "no qemu is left" test -z "$left"
 
 done_testing

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the batch may put in another order, what it leaves out, and what it tells its owner
- * (include/pvmm/batch.h): grouped updates, collected flushes, reads of what is queued, the fate of
+ * What the batch sends in another form, what it leaves out, and what it tells its owner
+ * (include/pvmm/batch.h): collected flushes, single addresses, reads of what is queued, the fate of
  * each operation. R12, R43, R46; XEN-RULES 28, 30, 36.
  */
 #include <pvmm/stats.h>
@@ -27,79 +27,87 @@ static uint64_t entry(pfn_t table, unsigned int slot)
 	return pvmm_pt_entry_maddr(table, slot);
 }
 
-static void grouped(pfn_t table, unsigned int slot, pfn_t page, uint64_t prot)
-{
-	pvmm_batch_mmu_update_grouped(entry(table, slot), unit_pte(page, prot));
-}
-
 static bool present(pfn_t table, unsigned int slot)
 {
 	return pvmm_pte_present(unit_peek(table, slot));
 }
 
-/* --- grouped updates --- */
+/* --- one address --- */
 
-/*
- * A and B in turn, the third refused: grouped, it went directly behind A's first, so B's was never
- * tried; its index is still the one under which it was queued.
- */
-static void grouped_updates_follow_their_table(void **state)
+/* A kernel mapping whose L1 entry is at *maddr. */
+static pvmm_va_t one_mapping(uint64_t *maddr)
 {
-	struct pvmm_batch_failure failure;
+	pvmm_va_t va = PVMM_VMAP_BASE;
+	struct pvmm_walk w;
 
-	(void)state;
-	pvmm_batch_begin();
-	grouped(a, 0, data, PVMM_PROT_RO);
-	grouped(b, 0, data, PVMM_PROT_RO);
-	grouped(a, 1, a, PVMM_PROT_RW);
-	assert_int_equal(pvmm_batch_end(&failure), -XEN_EBUSY);
-	assert_int_equal(failure.index, 2);
-	assert_int_equal(failure.applied, 1);
-	assert_true(present(a, 0));
-	assert_false(present(b, 0));
+	assert_int_equal(pvmm_space_map(&pvmm_kernel_space, va, pvmm_page(data), PVMM_PROT_RW), 0);
+	w = pvmm_pt_walk(pvmm_kernel_space.root, va);
+	*maddr = entry(w.step[1].table, w.step[1].slot);
+	model_counters_reset();
+	return va;
 }
 
-/* An update that is not grouped is a fence: nothing behind it goes before it. */
-static void a_plain_update_is_a_fence(void **state)
+/* Alone, with its flush, it is one update_va_mapping and nothing else. */
+static void one_address_is_one_call(void **state)
 {
-	struct pvmm_batch_failure failure;
+	uint64_t maddr;
+	pvmm_va_t va = one_mapping(&maddr);
 
 	(void)state;
 	pvmm_batch_begin();
-	grouped(a, 0, data, PVMM_PROT_RO);
-	grouped(b, 0, data, PVMM_PROT_RO);
-	pvmm_batch_mmu_update(entry(b, 1), unit_pte(data, PVMM_PROT_RO));
-	grouped(a, 1, a, PVMM_PROT_RW);
-	assert_int_equal(pvmm_batch_end(&failure), -XEN_EBUSY);
-	assert_int_equal(failure.index, 3);
-	assert_int_equal(failure.applied, 3);
-	assert_true(present(b, 0) && present(b, 1));
-
-	/* An operation of the other kind is one too. */
-	pvmm_batch_begin();
-	grouped(a, 2, data, PVMM_PROT_RO);
-	pvmm_batch_mmuext(&(struct mmuext_op){.cmd = MMUEXT_TLB_FLUSH_LOCAL});
-	grouped(b, 2, data, PVMM_PROT_RO);
-	grouped(a, 3, a, PVMM_PROT_RW);
-	assert_int_equal(pvmm_batch_end(&failure), -XEN_EBUSY);
-	assert_int_equal(failure.index, 3);
-	assert_int_equal(failure.applied, 1);
-	assert_true(present(b, 2));
-}
-
-/* Many, over more than one queue: each arrives, whatever its place. */
-static void every_grouped_update_arrives(void **state)
-{
-	(void)state;
-	pvmm_batch_begin();
-	for (unsigned int slot = 0; slot < 512; slot++) {
-		grouped(slot & 1 ? a : b, slot, data, PVMM_PROT_RO);
-		grouped(slot & 1 ? b : a, slot, data, PVMM_PROT_RO);
-	}
+	pvmm_batch_va_mapping(va, maddr, unit_pte(data, PVMM_PROT_RO), true);
 	assert_int_equal(pvmm_batch_end(NULL), 0);
-	for (unsigned int slot = 0; slot < 512; slot++)
-		assert_true(present(a, slot) && present(b, slot));
-	assert_int_equal(model_counters().mmu_updates, 1024);
+	assert_int_equal(model_counters().traps, 1);
+	assert_int_equal(model_counters().calls[__HYPERVISOR_update_va_mapping], 1);
+	assert_false(pvmm_pte_writable(pvmm_pt_lookup(pvmm_kernel_space.root, va)));
+}
+
+/* In company, or with another flush, it is an update among updates. */
+static void an_address_in_company_is_an_update(void **state)
+{
+	uint64_t maddr;
+	pvmm_va_t va = one_mapping(&maddr);
+
+	(void)state;
+	pvmm_batch_begin();
+	pvmm_batch_va_mapping(va, maddr, unit_pte(data, PVMM_PROT_RO), true);
+	pvmm_batch_mmu_update(entry(a, 0), unit_pte(data, PVMM_PROT_RO));
+	assert_int_equal(pvmm_batch_end(NULL), 0);
+	pvmm_batch_begin();
+	pvmm_batch_va_mapping(va, maddr, unit_pte(data, PVMM_PROT_RO), true);
+	pvmm_batch_flush_va(va + PVMM_PAGE_SIZE);
+	assert_int_equal(pvmm_batch_end(NULL), 0);
+	pvmm_batch_begin();
+	pvmm_batch_mmu_update(entry(a, 0), 0);
+	pvmm_batch_va_mapping(va, maddr, unit_pte(data, PVMM_PROT_RO), false);
+	assert_int_equal(pvmm_batch_end(NULL), 0);
+	assert_int_equal(model_counters().traps, 3);
+	assert_int_equal(model_counters().mmu_updates, 5);
+	assert_int_equal(model_counters().mmuext[MMUEXT_INVLPG_ALL], 3);
+	assert_int_equal(model_counters().calls[__HYPERVISOR_update_va_mapping], 0);
+
+	/* The next batch does not remember it. */
+	pvmm_batch_begin();
+	pvmm_batch_mmu_update(entry(a, 0), 0);
+	assert_int_equal(pvmm_batch_end(NULL), 0);
+	assert_int_equal(model_counters().calls[__HYPERVISOR_update_va_mapping], 0);
+}
+
+/* A refusal is told like any other. */
+static void a_refused_address_is_told(void **state)
+{
+	struct pvmm_batch_failure failure;
+	uint64_t maddr;
+	pvmm_va_t va = one_mapping(&maddr);
+
+	(void)state;
+	pvmm_batch_begin();
+	pvmm_batch_va_mapping(va, maddr, unit_pte(a, PVMM_PROT_RW), true);
+	assert_int_equal(pvmm_batch_end(&failure), -XEN_EBUSY);
+	assert_int_equal(failure.index, 0);
+	assert_int_equal(failure.applied, 0);
+	assert_int_equal(failure.op.update.ptr, maddr);
+	assert_int_equal(failure.op.update.val, unit_pte(a, PVMM_PROT_RW));
 }
 
 /* --- flushes --- */
@@ -331,9 +339,9 @@ static void what_is_dropped_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ORDER_TEST(grouped_updates_follow_their_table),
-		ORDER_TEST(a_plain_update_is_a_fence),
-		ORDER_TEST(every_grouped_update_arrives),
+		ORDER_TEST(one_address_is_one_call),
+		ORDER_TEST(an_address_in_company_is_an_update),
+		ORDER_TEST(a_refused_address_is_told),
 		ORDER_TEST(flushes_do_not_cut_updates),
 		ORDER_TEST(flushes_merge),
 		ORDER_TEST(flushes_survive_a_refusal),

@@ -1,0 +1,11 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# lab: --timeout=60
+# image: build/inject/pvmm-guest
+#
+# Hypercalls refused in turn, in a domU: the image that is built with fault injection.
+. ./lab.sh
+. ./tap.sh
+
+guest_suite "every hypercall that can be undone is refused in turn" 'extra="suite=inject"'
+done_testing
