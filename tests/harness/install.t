@@ -34,9 +34,9 @@ check "the library's global names all start with pvmm_ (others: $global)" test -
 
 cat >boot.sh <<'END'
 . ./lab.sh
-guest_run --timeout=20 minimal.cfg 'kernel="hello"' 'extra=""'
+guest_run --timeout=60 minimal.cfg 'kernel="hello"' 'extra=""'
 END
-"$root/lab/run" --timeout=60 boot.sh hello usr/share/pvmm/xl-configs/minimal.cfg >out 2>&1
+"$root/lab/run" --timeout=200 boot.sh hello usr/share/pvmm/xl-configs/minimal.cfg >out 2>&1
 check "it boots and powers off" test $? = 0
 check "it says hello" grep -q '^hello from a PV domU with 8192 pages: 42$' out
 sed 's/^/    /' out

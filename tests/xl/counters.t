@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# lab: --timeout=100
+# lab: --timeout=300
 #
 # What the guest counts is what the hypervisor counts (R46), and a pin of 100 tables is one trap.
 # The guest is alone on CPU 1; xenperf tells each CPU's counts apart. Needs a hypervisor with perf
@@ -23,14 +23,14 @@ perf() { # NAME: the hypervisor's, on CPU 1
 }
 
 guest_start test.cfg 'cpus="1"' 'extra="demo=count"'
-check "the guest has 100 tables" guest_wait_line --timeout=10 pvmm-test '^count: 100 tables, ready'
+check "the guest has 100 tables" guest_wait_line --timeout=40 pvmm-test '^count: 100 tables, ready'
 
 for times in 10 100; do
 	lines=$(guest_console pvmm-test | wc -l)
 	xenperf -r >/dev/null
 	guest_type pvmm-test $times
 	i=0
-	until guest_console pvmm-test | tail -n +$((lines + 1)) | grep -q '^count: done' || [ $i = 100 ]; do
+	until guest_console pvmm-test | tail -n +$((lines + 1)) | grep -q '^count: done' || [ $i = 300 ]; do
 		sleep 0.2
 		i=$((i + 1))
 	done
@@ -53,6 +53,6 @@ for times in 10 100; do
 		test $(($(perf 'calls to mmu_update') + $(perf 'calls to mmuext_op'))) = $((4 * times))
 done
 guest_type pvmm-test quit
-guest_end --timeout=10 pvmm-test | sed 's/^/# /'
+guest_end --timeout=40 pvmm-test | sed 's/^/# /'
 
 done_testing

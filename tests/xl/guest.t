@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# lab: --timeout=200
+# lab: --timeout=600
 #
 # What a user of the guest meets: its console, its command line, and how it dies.
 . ./lab.sh
@@ -11,7 +11,7 @@
 boot() {
 	extra=$1
 	shift
-	guest_run --timeout=20 test.cfg "extra=\"$extra\"" "$@" >out 2>&1
+	guest_run --timeout=60 test.cfg "extra=\"$extra\"" "$@" >out 2>&1
 	ended=$?
 	hypervisor_since >xen
 }
@@ -31,14 +31,14 @@ check "every line of a long output arrives, whole and in order" cmp expected lin
 guest_start test.cfg 'extra="demo=echo"'
 guest_wait_line pvmm-test 'echo: type lines'
 guest_type pvmm-test "Grüße, 0123456789 and \"quotes\""
-guest_wait_line --timeout=10 pvmm-test 'echo: "Grüße, 0123456789 and "quotes""'
+guest_wait_line --timeout=40 pvmm-test 'echo: "Grüße, 0123456789 and "quotes""'
 check "what is typed arrives" test $? = 0
 long=$(printf 'x%.0s' $(seq 1500)) # more than the input ring holds
 guest_type pvmm-test "$long"
-guest_wait_line --timeout=10 pvmm-test "echo: \"$long\""
+guest_wait_line --timeout=40 pvmm-test "echo: \"$long\""
 check "a line longer than the input ring arrives" test $? = 0
 guest_type pvmm-test quit
-guest_end --timeout=10 pvmm-test >out
+guest_end --timeout=40 pvmm-test >out
 check "it powers off when told to" test $? = 0
 
 # --- the command line ---

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# lab: --timeout=60
+# lab: --timeout=200
 # image: build/inject/pvmm-guest
 #
 # Hypercalls refused in turn, in a domU: the image that is built with fault injection.

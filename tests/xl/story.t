@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# lab: --timeout=100
+# lab: --timeout=300
 #
 # The demo that make run shows, judged as make run judges it.
 . ./lab.sh

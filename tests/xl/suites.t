@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# lab: --memory=7680 --timeout=400
+# lab: --memory=7680 --timeout=1200
 #
 # The in-guest suites, in domains of the sizes that the library promises: small, odd, large, with
 # room to grow.
 . ./lab.sh
 . ./tap.sh
+GUEST_TIMEOUT=240
 
 for memory in 16 33 256 4096 6144; do
 	guest_suite "all suites pass with memory=$memory" "memory=$memory"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# lab: --timeout=100
+# lab: --timeout=300
 #
 # Not a test of the guest but of its judges: each of these must come out red. Run and judged by
 # tests/harness/red.t.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# lab: --timeout=100
+# lab: --timeout=300
 #
 # The hypervisor dies while a test runs: tests/harness/red.t, which runs and judges this, sends it an
 # NMI when it sees the first line.
