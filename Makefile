@@ -32,7 +32,7 @@ INJECT_SRC = $(wildcard hypercall/inject/*.c)
 endif
 
 LIB_SRC	  = $(wildcard hypercall/*.c mm/*.c arch-xen/*.c) $(INJECT_SRC)
-LIB_ASM	  = $(wildcard hypercall/*.S arch-xen/*.S)
+LIB_ASM	  = hypercall/stub_x86_64.S arch-xen/entry_x86_64.S
 LIB_OBJ	  = $(LIB_SRC:%.c=$(BUILD)/%.o) $(LIB_ASM:%.S=$(BUILD)/%.S.o)
 GUEST_SRC = $(wildcard guest/*.c tests/guest/*.c)
 GUEST_OBJ = $(GUEST_SRC:%.c=$(BUILD)/%.o)
@@ -115,10 +115,22 @@ HYPERVISORS = $(if $(filter host,$(LAB)),host,debug release)
 XL_TESTS    = $(wildcard tests/xl/*.t)
 HARNESS	    = $(wildcard tests/harness/*.t)
 
+# The hypercalls of the 32-bit interface, in a kernel that does nothing else.
+WIDTH32	= $(BUILD)/width32
+WIDTH32_CFLAGS = -O2 -g -m32 -std=c11 -ffreestanding -fno-pic -fno-stack-protector -mgeneral-regs-only \
+	   -fno-asynchronous-unwind-tables $(WARNINGS) -Iinclude
+WIDTH32_SRC = tests/width32/start.S tests/width32/main.c hypercall/stub_x86_32.S
+
+$(WIDTH32): $(WIDTH32_SRC) tests/width32/width32.lds $(wildcard include/pvmm/*.h include/pvmm/x86_32/*.h)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(WIDTH32_CFLAGS) -nostdlib -static -no-pie -Wl,-m,elf_i386 -Wl,--build-id=none -Wl,--no-warn-rwx-segments \
+		-T tests/width32/width32.lds -o $@ $(WIDTH32_SRC)
+
 inject:
 	@$(SUBMAKE) BUILD=build/inject INJECT=1 all
 
-tests: all hosted inject
+tests: all hosted inject $(WIDTH32)
 	@rm -rf $(BUILD)/t
 	@mkdir -p $(BUILD)/t/hosted $(BUILD)/t/harness $(HYPERVISORS:%=$(BUILD)/t/%)
 	@for t in $(HOSTED_TESTS); do \
@@ -149,7 +161,7 @@ bench: ## what operations cost, counted in instructions (release hypervisor)
 
 # --- keeping it clean ---
 
-C_FILES = $(wildcard $(foreach d,include/pvmm include/pvmm/x86_64 hypercall mm arch-xen guest \
+C_FILES = $(wildcard $(foreach d,include/pvmm include/pvmm/x86_64 include/pvmm/x86_32 tests/width32 hypercall mm arch-xen guest \
 	    tests/guest tests/model tests/unit,$(d)/*.[ch]))
 ANALYSE = clang --analyze -Xanalyzer -analyzer-werror --analyzer-output text
 
@@ -172,11 +184,13 @@ compile_commands: ## writes compile_commands.json for editors
 VERSION = 0.1
 
 install: all ## DESTDIR= PREFIX=: library, headers, kernel image, xl configurations
-	install -d $(DESTDIR)$(PREFIX)/include/pvmm/x86_64 $(DESTDIR)$(PREFIX)/lib/pvmm \
+	install -d $(DESTDIR)$(PREFIX)/include/pvmm/x86_64 \
+		$(DESTDIR)$(PREFIX)/include/pvmm/x86_32 $(DESTDIR)$(PREFIX)/lib/pvmm \
 		$(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/share/pvmm/xl-configs \
 		$(DESTDIR)$(PREFIX)/share/doc/pvmm
 	install -m 644 include/pvmm/*.h $(DESTDIR)$(PREFIX)/include/pvmm
 	install -m 644 include/pvmm/x86_64/*.h $(DESTDIR)$(PREFIX)/include/pvmm/x86_64
+	install -m 644 include/pvmm/x86_32/*.h $(DESTDIR)$(PREFIX)/include/pvmm/x86_32
 	install -m 644 $(LIB) arch-xen/pvmm.lds $(GUEST) $(DESTDIR)$(PREFIX)/lib/pvmm
 	install -m 755 tools/mksymbols.sh $(DESTDIR)$(PREFIX)/lib/pvmm
 	install -m 644 README.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/pvmm

@@ -16,17 +16,27 @@
 #include <pvmm/types.h>
 #include <pvmm/xen.h>
 
-/* The trap. The operation comes last so that the arguments sit in their registers already. */
-PVMM_API long pvmm_hypercall(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
-			     unsigned int op);
+/*
+ * The trap. The operation comes last so that on 64 bits the arguments sit in their registers
+ * already. All registers that Xen changes are among those that a C call gives away.
+ */
+PVMM_API long pvmm_hypercall(unsigned long a1, unsigned long a2, unsigned long a3, unsigned long a4,
+			     unsigned long a5, unsigned int op);
 
 /* What a foreign-domain argument says for "this domain". */
 #define PVMM_SELF DOMID_SELF
 
-static inline uint64_t pvmm_arg(const volatile void *p)
+static inline unsigned long pvmm_arg(const volatile void *p)
 {
-	return (uint64_t)(uintptr_t)p;
+	return (unsigned long)(uintptr_t)p;
 }
+
+/* What differs between the widths. */
+#if defined(__x86_64__)
+#include <pvmm/x86_64/abi.h>
+#else
+#include <pvmm/x86_32/abi.h>
+#endif
 
 /*
  * Applies nr page-table updates in order, stops at the first one that Xen refuses; *done tells how
@@ -44,12 +54,6 @@ static inline int pvmm_hc_mmuext_op(const struct mmuext_op *op, unsigned int nr,
 {
 	return (int)pvmm_hypercall(pvmm_arg(op), nr, pvmm_arg(done), PVMM_SELF, 0,
 				   __HYPERVISOR_mmuext_op);
-}
-
-/* Sets the L1 entry that maps va in the loaded tables. flags: UVMF_*. */
-static inline int pvmm_hc_update_va_mapping(pvmm_va_t va, uint64_t pte, uint64_t flags)
-{
-	return (int)pvmm_hypercall(va, pte, flags, 0, 0, __HYPERVISOR_update_va_mapping);
 }
 
 /* Runs nr calls; each entry's result says how it went. Xen goes on after one that failed. */
@@ -71,13 +75,25 @@ static inline int pvmm_hc_set_trap_table(const struct trap_info *table)
 }
 
 /* Where the kernel's stack starts when a trap comes from user mode. */
-static inline int pvmm_hc_stack_switch(uint64_t ss, uint64_t sp)
+static inline int pvmm_hc_stack_switch(unsigned long ss, unsigned long sp)
 {
 	return (int)pvmm_hypercall(ss, sp, 0, 0, 0, __HYPERVISOR_stack_switch);
 }
 
-/* which: SEGBASE_* */
-static inline int pvmm_hc_set_segment_base(unsigned int which, uint64_t base)
+/* Frames (at most 14, read-only for everybody) with this many descriptors between them. */
+static inline int pvmm_hc_set_gdt(const xen_pfn_t *frames, unsigned int nr_entries)
+{
+	return (int)pvmm_hypercall(pvmm_arg(frames), nr_entries, 0, 0, 0, __HYPERVISOR_set_gdt);
+}
+
+/* Sets (1) or clears (0) CR0.TS: the next use of the FPU traps, or does not. */
+static inline int pvmm_hc_fpu_taskswitch(int set)
+{
+	return (int)pvmm_hypercall((unsigned long)set, 0, 0, 0, 0, __HYPERVISOR_fpu_taskswitch);
+}
+
+/* which: SEGBASE_*; 64 bits only */
+static inline int pvmm_hc_set_segment_base(unsigned int which, unsigned long base)
 {
 	return (int)pvmm_hypercall(which, base, 0, 0, 0, __HYPERVISOR_set_segment_base);
 }
@@ -103,6 +119,17 @@ static inline int pvmm_hc_event_channel_op(unsigned int cmd, void *arg)
 	return (int)pvmm_hypercall(cmd, pvmm_arg(arg), 0, 0, 0, __HYPERVISOR_event_channel_op);
 }
 
+/* GNTTABOP_* on an array of nr; each has a status of its own. */
+static inline int pvmm_hc_grant_table_op(unsigned int cmd, void *ops, unsigned int nr)
+{
+	return (int)pvmm_hypercall(cmd, pvmm_arg(ops), nr, 0, 0, __HYPERVISOR_grant_table_op);
+}
+
+static inline int pvmm_hc_physdev_op(unsigned int cmd, void *arg)
+{
+	return (int)pvmm_hypercall(cmd, pvmm_arg(arg), 0, 0, 0, __HYPERVISOR_physdev_op);
+}
+
 /* CONSOLEIO_write from a domU reaches only a debug or verbose hypervisor's console. */
 static inline int pvmm_hc_console_io(unsigned int cmd, unsigned int len_bytes, const char *text)
 {
@@ -113,12 +140,6 @@ static inline int pvmm_hc_console_io(unsigned int cmd, unsigned int len_bytes, c
 static inline int pvmm_hc_xen_version(unsigned int cmd, void *arg)
 {
 	return (int)pvmm_hypercall(cmd, pvmm_arg(arg), 0, 0, 0, __HYPERVISOR_xen_version);
-}
-
-/* Nanoseconds of system time at which VIRQ_TIMER comes; 0 cancels. */
-static inline int pvmm_hc_set_timer_op(uint64_t when_ns)
-{
-	return (int)pvmm_hypercall(when_ns, 0, 0, 0, 0, __HYPERVISOR_set_timer_op);
 }
 
 /* VMASST_CMD_*, VMASST_TYPE_* */
