@@ -35,28 +35,22 @@ struct batch_call {
 	unsigned int done; /* Xen's count of operations applied */
 };
 
-/* Who queued an operation, and as which one since the outermost begin. */
-struct origin {
-	uintptr_t caller;
-	unsigned int index;
-};
-
 struct batch {
 	unsigned int depth;
 	unsigned int nr_updates, nr_exts, nr_calls;
-	unsigned int nr_queued; /* since the outermost begin */
+	unsigned int nr_before; /* operations since the outermost begin that are no longer queued */
 	bool first_has_va;	/* updates[0] is the L1 entry of va, in the loaded tables */
 	pvmm_va_t va;
 	struct batch_call calls[BATCH_CALLS];
 	struct multicall_entry multi[BATCH_CALLS];
 	struct mmu_update updates[BATCH_UPDATES];
 	struct mmuext_op exts[BATCH_EXTS];
-	struct origin update_origins[BATCH_UPDATES];
-	struct origin ext_origins[BATCH_EXTS];
+	uintptr_t update_callers[BATCH_UPDATES];
+	uintptr_t ext_callers[BATCH_EXTS];
 
 	bool flush_all;
 	unsigned int nr_flush_vas;
-	struct origin flush_origin; /* who asked last */
+	uintptr_t flush_caller; /* who asked last */
 	pvmm_va_t flush_vas[FLUSH_VAS];
 
 	struct pvmm_batch_failure failure;
@@ -74,22 +68,26 @@ static struct batch *this_batch(void)
 
 /* --- what was not applied --- */
 
-/* The report of the operation at this place of its kind's array. */
+/* The report of the nth operation of a call. */
 static struct pvmm_batch_failure failure_at(const struct batch *b, const struct batch_call *call,
-					    unsigned int at, int err)
+					    unsigned int nth, int err)
 {
-	struct pvmm_batch_failure f = {.err = err, .kind = call->kind, .applied = call->done};
-	const struct origin *origin;
+	struct pvmm_batch_failure f = {
+		.err = err,
+		.kind = call->kind,
+		.index = b->nr_before + nth,
+		.applied = call->done,
+	};
 
+	for (const struct batch_call *before = b->calls; before != call; before++)
+		f.index += before->nr;
 	if (call->kind == PVMM_BATCH_MMU_UPDATE) {
-		f.op.update = b->updates[at];
-		origin = &b->update_origins[at];
+		f.op.update = b->updates[call->first + nth];
+		f.caller = b->update_callers[call->first + nth];
 	} else {
-		f.op.ext = b->exts[at];
-		origin = &b->ext_origins[at];
+		f.op.ext = b->exts[call->first + nth];
+		f.caller = b->ext_callers[call->first + nth];
 	}
-	f.index = origin->index;
-	f.caller = origin->caller;
 	return f;
 }
 
@@ -106,7 +104,7 @@ PVMM_NORETURN static void refused_impossible(const struct pvmm_batch_failure *f)
 /* A hypercall stopped at an operation: notes it, and tells the owner of it and of those behind. */
 static void note_failure(struct batch *b, const struct batch_call *call, int err)
 {
-	struct pvmm_batch_failure f = failure_at(b, call, call->first + call->done, err);
+	struct pvmm_batch_failure f = failure_at(b, call, call->done, err);
 
 	b->stats.refused++;
 	if (call->is_flush)
@@ -116,7 +114,7 @@ static void note_failure(struct batch *b, const struct batch_call *call, int err
 	if (!b->on_refusal)
 		return;
 	for (unsigned int i = call->done; i < call->nr; i++) {
-		f = failure_at(b, call, call->first + i, err);
+		f = failure_at(b, call, i, err);
 		b->on_refusal(&f, i == call->done, b->on_refusal_ctx);
 	}
 }
@@ -205,6 +203,7 @@ static void send(struct batch *b)
 	else
 		send_multi(b);
 
+	b->nr_before += b->nr_updates + b->nr_exts;
 	b->nr_updates = b->nr_exts = b->nr_calls = 0;
 	b->first_has_va = false;
 }
@@ -249,11 +248,11 @@ static bool make_room(struct batch *b, struct pvmm_batch_failure *op)
 	const struct batch_call *last = b->nr_calls ? &b->calls[b->nr_calls - 1] : NULL;
 
 	require_open(b, (void *)op->caller);
-	op->index = b->nr_queued++;
 	if (!b->failure.err && is_full(b, last && last->kind == op->kind))
 		send(b);
 	if (b->failure.err) {
 		op->err = b->failure.err;
+		op->index = b->nr_before++;
 		if (b->on_refusal)
 			b->on_refusal(op, false, b->on_refusal_ctx);
 		return false;
@@ -273,7 +272,7 @@ static void queue_update(uint64_t entry_maddr, pvmm_pte_t pte, void *caller)
 
 	if (!make_room(b, &op))
 		return;
-	b->update_origins[b->nr_updates] = (struct origin){op.caller, op.index};
+	b->update_callers[b->nr_updates] = op.caller;
 	b->updates[b->nr_updates++] = op.op.update;
 }
 
@@ -306,7 +305,7 @@ void pvmm_batch_mmuext(const struct mmuext_op *ext)
 
 	if (!make_room(b, &op))
 		return;
-	b->ext_origins[b->nr_exts] = (struct origin){op.caller, op.index};
+	b->ext_callers[b->nr_exts] = op.caller;
 	b->exts[b->nr_exts++] = *ext;
 }
 
@@ -339,7 +338,7 @@ void pvmm_batch_flush_va(pvmm_va_t va)
 		return;
 	}
 	b->flush_vas[b->nr_flush_vas++] = va;
-	b->flush_origin = (struct origin){(uintptr_t)__builtin_return_address(0), b->nr_queued};
+	b->flush_caller = (uintptr_t)__builtin_return_address(0);
 }
 
 void pvmm_batch_flush_all(void)
@@ -349,7 +348,7 @@ void pvmm_batch_flush_all(void)
 	require_open(b, __builtin_return_address(0));
 	b->stats.flushes_saved += b->flush_all;
 	b->flush_all = true;
-	b->flush_origin = (struct origin){(uintptr_t)__builtin_return_address(0), b->nr_queued};
+	b->flush_caller = (uintptr_t)__builtin_return_address(0);
 }
 
 /* Turns the collected flushes into a call of their own: one that an earlier refusal cannot stop. */
@@ -365,7 +364,7 @@ static void queue_flushes(struct batch *b)
 	b->calls[b->nr_calls++] = (struct batch_call){
 		.kind = PVMM_BATCH_MMUEXT, .is_flush = true, .first = b->nr_exts, .nr = nr};
 	for (unsigned int i = 0; i < nr; i++) {
-		b->ext_origins[b->nr_exts] = b->flush_origin;
+		b->ext_callers[b->nr_exts] = b->flush_caller;
 		b->exts[b->nr_exts++] = (struct mmuext_op){
 			.cmd = b->flush_all ? MMUEXT_TLB_FLUSH_ALL : MMUEXT_INVLPG_ALL,
 			.arg1.linear_addr = b->flush_all ? 0 : b->flush_vas[i],
@@ -386,7 +385,7 @@ void pvmm_batch_begin(void)
 
 	if (b->depth++)
 		return;
-	b->nr_queued = 0;
+	b->nr_before = 0;
 	b->on_refusal = NULL;
 	b->failure = (struct pvmm_batch_failure){0};
 }
