@@ -27,6 +27,25 @@ void report_refused_pin(const struct pvmm_space *space, const struct pvmm_batch_
 			const struct pvmm_mapping *found, unsigned int nr_found,
 			unsigned int nr_shown);
 
+bool space_is_kernel(const struct pvmm_space *space);
+
+/* Tables that one operation hands to Xen or takes back: those of a whole space, or a few new ones.
+ */
+typedef void for_each_table_fn(const void *tables, void (*fn)(struct pvmm_page *));
+
+/*
+ * Queue "read-only" for the tables, in the batch that hands them over; when that has succeeded,
+ * note it. When Xen has refused: say who is to blame, and make them all writable again.
+ */
+void handover_queue(for_each_table_fn *for_each, const void *tables);
+void handover_done(for_each_table_fn *for_each, const void *tables);
+void handover_undo(struct pvmm_space *space, const struct pvmm_batch_failure *failure,
+		   for_each_table_fn *for_each, const void *tables);
+
+/* The reverse, behind the operation with which Xen gives them up. */
+void handback_queue(for_each_table_fn *for_each, const void *tables);
+void handback_done(for_each_table_fn *for_each, const void *tables);
+
 /* Visits the tables of a space that are its own: a user half, or all of the kernel's. */
 int space_visit(const struct pvmm_space *space, pvmm_pt_visit_fn *visit, void *ctx);
 
