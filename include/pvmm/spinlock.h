@@ -3,8 +3,8 @@
  * A ticket lock: first come, first served. A holder must not sleep, allocate, or be interrupted by
  * an event handler that takes the same lock; the memory manager's locks are never taken by one.
  *
- * Order, outermost first: a space, the space list, the owner records, the page allocator. Each lock
- * says where it is declared what it guards.
+ * Order, outermost first: a space, the marks of suspect pages, the space list, the owner records,
+ * the page allocator. Each lock says where it is declared what it guards.
  */
 #ifndef PVMM_SPINLOCK_H
 #define PVMM_SPINLOCK_H
