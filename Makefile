@@ -128,7 +128,7 @@ $(WIDTH32): $(WIDTH32_SRC) tests/width32/width32.lds $(wildcard include/pvmm/*.h
 		-T tests/width32/width32.lds -o $@ $(WIDTH32_SRC)
 
 inject:
-	@$(SUBMAKE) BUILD=build/inject INJECT=1 all
+	+@$(SUBMAKE) BUILD=build/inject INJECT=1 all
 
 tests: all hosted inject $(WIDTH32)
 	@rm -rf $(BUILD)/t
@@ -150,7 +150,7 @@ test: ## everything: hosted, then under xl on both hypervisors
 
 check: ## the hosted tests alone, in seconds
 	@lab/packages build test
-	@$(SUBMAKE) tests
+	+@$(SUBMAKE) tests
 	@prove -j2 --exec sh -r $(BUILD)/t/hosted
 
 bench: ## what operations cost, counted in instructions (release hypervisor)
@@ -159,10 +159,14 @@ bench: ## what operations cost, counted in instructions (release hypervisor)
 	$(STAGE) "bench" lab/run --icount --hypervisor=release tests/bench.sh "pvmm-guest=$(GUEST)" \
 		xl-configs/test.cfg
 
+# --- longer than a test: model against Xen, fuzzing, threads ---
+
+include tests/diff.mk tests/fuzz.mk
+
 # --- keeping it clean ---
 
 C_FILES = $(wildcard $(foreach d,include/pvmm include/pvmm/x86_64 include/pvmm/x86_32 tests/width32 hypercall mm arch-xen guest \
-	    tests/guest tests/model tests/unit,$(d)/*.[ch]))
+	    tests/guest tests/model tests/unit tests/diff tests/fuzz,$(d)/*.[ch]))
 ANALYSE = clang --analyze -Xanalyzer -analyzer-werror --analyzer-output text
 
 lint: ## format, static analysers, warnings as errors
@@ -209,7 +213,7 @@ clean: ## removes what was built (the laboratory's cache stays)
 	rm -rf $(BUILD) compile_commands.json
 
 help: ## this
-	@awk -F ':.*## ' '/^[a-z_]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 C_FILES += $(wildcard hypercall/inject/*.[ch])
 

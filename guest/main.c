@@ -4,6 +4,8 @@
  *
  *	suite=NAME[,NAME]	runs test suites ("all" for all), TAP on the console
  *	demo=NAME		runs a demo
+ *	diff=FIRST:COUNT	runs differential sequences (tests/diff/sequence.h)
+ *	diff-words		says what each of them does
  *	list			says which there are
  *
  * Without any it says what it sees and powers off.
@@ -13,6 +15,7 @@
 #include <pvmm/log.h>
 #include "demo.h"
 #include "suite.h"
+#include "diff.h"
 
 static const char *wanted_suites;
 static const struct demo *wanted_demo;
@@ -44,6 +47,8 @@ static const char *parse_list(const char *value)
 const struct pvmm_option pvmm_kernel_options[] = {
 	{"suite", "NAME[,NAME]", parse_suite},
 	{"demo", "NAME", parse_demo},
+	{"diff", "FIRST:COUNT[:MASK][,...]", diff_parse},
+	{"diff-words", NULL, diff_parse_words},
 	{"list", NULL, parse_list},
 	{NULL, NULL, NULL},
 };
@@ -72,5 +77,7 @@ void pvmm_kernel_main(void)
 		passed = suites_run(wanted_suites);
 	if (wanted_demo)
 		passed = wanted_demo->run() && passed;
+	if (diff_wanted())
+		passed = diff_go() && passed;
 	pvmm_log(PVMM_INFO, "result: %s", passed ? "pass" : "fail");
 }

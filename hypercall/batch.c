@@ -182,8 +182,12 @@ static void send_va_mapping(struct batch *b)
 	uint64_t flush = b->nr_exts ? UVMF_INVLPG | UVMF_ALL : UVMF_NONE;
 	int err = pvmm_hc_update_va_mapping(b->va, b->updates[0].val, flush);
 
-	if (err)
-		note_failure(b, &b->calls[0], err);
+	if (!err)
+		return;
+	note_failure(b, &b->calls[0], err);
+	/* Its flush was not made either, and an earlier part of the batch may need that. */
+	if (b->nr_exts)
+		send_single(b, &b->calls[1]);
 }
 
 static void send(struct batch *b)

@@ -26,7 +26,11 @@ HOSTED_WARN := -Wall -Wextra -Werror -Wshadow -Wundef -Wvla -Wpointer-arith -Wwr
 	-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wimplicit-fallthrough \
 	-Wformat=2 -Wno-format-nonliteral
 HOSTED_CFLAGS := -std=c11 -g -O1 $(HOSTED_WARN) $(HOSTED_SANITIZE) -fno-omit-frame-pointer \
-	-fno-optimize-sibling-calls -I. -Iinclude -DPVMM_LAYOUT='"tests/model/layout.h"'
+	-fno-optimize-sibling-calls -I. -Iinclude -DPVMM_LAYOUT='"tests/model/layout.h"' \
+	-include tests/model/relax.h
+
+# Pages that are freed pass the model on their way (tests/model/tlb.c).
+HOSTED_LDFLAGS := -Wl,--wrap=pvmm_page_free
 
 # What of the library runs hosted: all of mm/ and hypercall/ but the trap itself, and those files of
 # arch-xen/ that know nothing of Xen.
@@ -75,7 +79,8 @@ $(HOSTED_LIB): $(HOSTED_OBJ)
 
 $(HOSTED_TESTS): %: %.o $(HOSTED_HELP_OBJ) $(HOSTED_LIB)
 	@echo '  HOSTLD  $@'
-	$(HOSTED_Q)$(HOSTCC) $(HOSTED_SANITIZE) -o $@ $(filter %.o,$^) $(HOSTED_LIB) -lcmocka -lpthread
+	$(HOSTED_Q)$(HOSTCC) $(HOSTED_SANITIZE) $(HOSTED_LDFLAGS) -o $@ $(filter %.o,$^) $(HOSTED_LIB) \
+		-lcmocka -lpthread
 
 # The symbol lookup is the real one in its own test only: elsewhere addresses have no names.
 $(HOSTED_DIR)/tests/unit/test_symbols: $(HOSTED_DIR)/arch-xen/symbols.o

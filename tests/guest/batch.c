@@ -73,7 +73,7 @@ static void flushes_happen(void)
 /* Read-only, pin, unpin, writable: each step is possible only behind the one before it. */
 static void order_is_kept(void)
 {
-	struct pvmm_batch_stats before = pvmm_batch_stats();
+	struct pvmm_batch_stats before;
 	struct pvmm_batch_failure failure;
 	struct mmuext_op op = {0};
 

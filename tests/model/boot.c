@@ -125,8 +125,9 @@ static void hand_over(const struct builder *b)
 		pvmm_panic("model: the builder's tables are refused: %d", err);
 	frame_at(root)->s.pinned = true;
 	for (unsigned int i = 0; i < PVMM_MAX_VCPUS; i++)
-		model.vcpus[i] = (struct vcpu){false, NO_MFN, NO_MFN};
+		model.vcpus[i] = (struct vcpu){.root = NO_MFN, .user_root = NO_MFN};
 	model.vcpus[0].up = true;
+	model.kernel_root = root;
 	err = load_root(root);
 	if (err)
 		pvmm_panic("model: the builder's root is not loaded: %d", err);
@@ -142,6 +143,8 @@ void model_boot_with(uint64_t nr_pages, uint64_t seed, const struct model_option
 	model.flush_epoch = 1;
 	model.special_pfn = 1;
 	host_reset();
+	vcpu_reset();
+	tlb_reset();
 	model_fail_fired();
 	frames_create(nr_pages, seed);
 	b.is_table = calloc(nr_pages, 1);
@@ -169,32 +172,4 @@ void model_shutdown(void)
 {
 	mirror_stop();
 	frames_destroy();
-}
-
-void model_vcpu_up(unsigned int vcpu)
-{
-	uint64_t root = model.vcpus[0].root;
-
-	if (model.vcpus[vcpu].up || frame_get_and_type(root, MODEL_L4))
-		pvmm_panic("model: vCPU %u cannot come up", vcpu);
-	model.vcpus[vcpu] = (struct vcpu){true, root, NO_MFN};
-}
-
-void model_set_vcpu(unsigned int vcpu)
-{
-	if (!model.vcpus[vcpu].up)
-		pvmm_panic("model: vCPU %u is not up", vcpu);
-	model.this_vcpu = vcpu;
-	mirror_root_changed();
-	mirror_flush();
-}
-
-mfn_t model_root(void)
-{
-	return _mfn(model.vcpus[model.this_vcpu].root);
-}
-
-mfn_t model_user_root(void)
-{
-	return _mfn(model.vcpus[model.this_vcpu].user_root);
 }

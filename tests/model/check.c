@@ -13,6 +13,12 @@ struct expected {
 };
 
 static unsigned int problems;
+static struct expected *expected; /* by page of the memory file */
+
+static struct expected *expect(uint64_t mfn)
+{
+	return &expected[frame_at(mfn)->store];
+}
 
 static void problem(uint64_t mfn, const char *what, uint64_t is, uint64_t should)
 {
@@ -29,7 +35,7 @@ static void problem(uint64_t mfn, const char *what, uint64_t is, uint64_t should
 }
 
 /* Adds what one entry of a validated table holds. */
-static void count_entry(struct expected *e, uint64_t table, unsigned int level, uint64_t pte)
+static void count_entry(uint64_t table, unsigned int level, uint64_t pte)
 {
 	uint64_t mfn = (pte & PVMM_PTE_FRAME_MASK) >> PVMM_PAGE_SHIFT;
 	const struct frame *f;
@@ -44,34 +50,35 @@ static void count_entry(struct expected *e, uint64_t table, unsigned int level, 
 		return;
 	}
 
-	e[mfn].refs++;
+	expect(mfn)->refs++;
 	if (level == 1) {
-		e[mfn].type_count += (pte & PVMM_PTE_RW) != 0;
+		expect(mfn)->type_count += (pte & PVMM_PTE_RW) != 0;
 		if ((pte & PVMM_PTE_RW) && f->s.type != MODEL_WRITABLE)
 			problem(mfn, "type of a page mapped writable", f->s.type, MODEL_WRITABLE);
 		return;
 	}
-	e[mfn].type_count++;
+	expect(mfn)->type_count++;
 	if (f->s.type == (enum model_type)level) {
-		e[table].linear++;
-		e[mfn].linear--;
+		expect(table)->linear++;
+		expect(mfn)->linear--;
 	} else if (f->s.type != (enum model_type)(level - 1)) {
 		problem(mfn, "type of a table in use", f->s.type, level - 1);
 	}
 }
 
-static void count_root(struct expected *e, uint64_t mfn)
+static void count_root(uint64_t mfn)
 {
 	if (mfn == NO_MFN)
 		return;
-	e[mfn].refs++;
-	e[mfn].type_count++;
+	expect(mfn)->refs++;
+	expect(mfn)->type_count++;
 	if (frame_at(mfn)->s.type != MODEL_L4)
 		problem(mfn, "type of a loaded root", frame_at(mfn)->s.type, MODEL_L4);
 }
 
-static void compare(uint64_t mfn, const struct expected *e)
+static void compare(uint64_t mfn)
 {
+	const struct expected *e = expect(mfn);
 	const struct model_frame *s = &frame_at(mfn)->s;
 	bool in_use = s->type_count > 0;
 
@@ -87,33 +94,44 @@ static void compare(uint64_t mfn, const struct expected *e)
 		problem(mfn, "pinned", 1, 0);
 }
 
-unsigned int model_check(void)
+/* Only what is memory in the memory file can be the domain's. */
+static unsigned int check_counts(void)
 {
-	struct expected *e = calloc(model.nr_mfns, sizeof(*e));
-
-	if (!e)
+	expected = calloc(model.nr_store, sizeof(*expected));
+	if (!expected)
 		abort();
 	problems = 0;
-	for (uint64_t mfn = 0; mfn < model.nr_mfns; mfn++) {
+	for (uint64_t i = 0; i < model.nr_store; i++) {
+		uint64_t mfn = model.mfn_of_store[i];
 		const struct model_frame *s = &frame_at(mfn)->s;
 
 		if (s->owner != MODEL_GUEST)
 			continue;
-		e[mfn].refs += 1 + s->pinned;
-		e[mfn].type_count += s->pinned;
+		expect(mfn)->refs += 1 + s->pinned;
+		expect(mfn)->type_count += s->pinned;
 		if (!s->validated || !s->type_count || !type_is_table(s->type))
 			continue;
 		for (unsigned int slot = 0; slot < PVMM_PT_ENTRIES; slot++)
 			if (s->type != MODEL_L4 || slot < XEN_SLOT_FIRST || slot > XEN_SLOT_LAST)
-				count_entry(e, mfn, s->type, frame_entries(mfn)[slot]);
+				count_entry(mfn, s->type, frame_entries(mfn)[slot]);
 	}
 	for (unsigned int i = 0; i < PVMM_MAX_VCPUS; i++) {
-		count_root(e, model.vcpus[i].root);
-		count_root(e, model.vcpus[i].user_root);
+		count_root(model.vcpus[i].root);
+		count_root(model.vcpus[i].user_root);
 	}
-	for (uint64_t mfn = 0; mfn < model.nr_mfns; mfn++)
-		if (frame_at(mfn)->s.owner == MODEL_GUEST)
-			compare(mfn, &e[mfn]);
-	free(e);
-	return problems + mirror_check();
+	for (uint64_t i = 0; i < model.nr_store; i++)
+		if (frame_at(model.mfn_of_store[i])->s.owner == MODEL_GUEST)
+			compare(model.mfn_of_store[i]);
+	free(expected);
+	return problems;
+}
+
+unsigned int model_check(void)
+{
+	unsigned int found;
+
+	model_lock();
+	found = check_counts() + mirror_check() + tlb_check();
+	model_unlock();
+	return found;
 }

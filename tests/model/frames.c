@@ -16,8 +16,7 @@
 #include "tests/model/state.h"
 
 #define MAX_PAGES  0x8000u
-#define RAM_BASE   0x10000u /* first machine frame that is memory; above every pfn */
-#define NR_IO	   256u	    /* the machine's first MiB */
+#define NR_IO	   256u /* the machine's first MiB */
 #define NR_FOREIGN 64u
 #define NR_XEN	   16u
 #define NR_FREE	   32u
@@ -30,6 +29,7 @@ struct model model;
 static int memfd = -1;
 static uint8_t *bytes; /* the whole file, writable */
 static uint64_t m2p_bytes;
+static uint64_t ram_base; /* first machine frame that is memory; above every pfn */
 static void *saved;
 
 static void must(bool ok, const char *what)
@@ -98,7 +98,7 @@ bool frames_m2p_hole(const uint64_t *addr)
 	uint64_t offset = ((uintptr_t)addr - (uintptr_t)model.guest_m2p) & PVMM_PAGE_MASK;
 	uint64_t first_mfn = offset / sizeof(uint64_t);
 
-	return first_mfn >= NR_IO && first_mfn < RAM_BASE;
+	return first_mfn >= NR_IO && first_mfn < ram_base;
 }
 
 /* The machine-to-physical table lies behind the frames in the file and is seen twice. */
@@ -112,17 +112,22 @@ static void m2p_create(void)
 	must(view != MAP_FAILED, "mmap of the m2p");
 	model.guest_m2p = (const uint64_t *)view;
 
-	for (uint64_t at = 0; at < m2p_bytes; at += PVMM_PAGE_SIZE)
-		if (frames_m2p_hole((uint64_t *)(view + at)))
-			must(!mprotect(view + at, PVMM_PAGE_SIZE, PROT_NONE), "mprotect");
+	for (uint64_t at = 0, end; at < m2p_bytes; at = end + PVMM_PAGE_SIZE) {
+		for (end = at; end < m2p_bytes && frames_m2p_hole((uint64_t *)(view + end));)
+			end += PVMM_PAGE_SIZE;
+		if (end > at)
+			must(!mprotect(view + at, end - at, PROT_NONE), "mprotect");
+	}
 }
 
 void frames_create(uint64_t nr_pages, uint64_t seed)
 {
 	must(nr_pages <= MAX_PAGES, "model_boot: too many pages");
+	for (ram_base = 0x1000; ram_base < 2 * nr_pages;)
+		ram_base *= 2;
 	model.nr_pages = nr_pages;
 	model.nr_store = nr_pages + NR_FOREIGN + NR_XEN + NR_FREE;
-	model.nr_mfns = RAM_BASE + model.nr_store;
+	model.nr_mfns = ram_base + model.nr_store;
 	m2p_bytes = pvmm_pages_for(model.nr_mfns * sizeof(uint64_t)) * PVMM_PAGE_SIZE;
 
 	memfd = memfd_create("machine", MFD_CLOEXEC);
@@ -142,7 +147,7 @@ void frames_create(uint64_t nr_pages, uint64_t seed)
 		model.m2p[mfn] = NO_PFN;
 	}
 	for (uint64_t i = 0; i < model.nr_store; i++)
-		model.mfn_of_store[i] = RAM_BASE + i;
+		model.mfn_of_store[i] = ram_base + i;
 	shuffle(model.mfn_of_store, model.nr_store, seed);
 	for (uint64_t i = 0; i < model.nr_store; i++)
 		frame_init(model.mfn_of_store[i], i);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <pvmm/log.h>
@@ -24,9 +25,17 @@ enum pvmm_log_level pvmm_log_level = PVMM_DEBUG;
 
 static char output[OUTPUT_MAX];
 static size_t output_len;
+static pthread_mutex_t output_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* In a child of model_run: where the panic's text goes; else -1. */
 static int panic_fd = -1;
+
+/* In model_catch: where a panic goes. */
+static struct catcher {
+	sigjmp_buf back;
+	char *text;
+	size_t len_bytes;
+} * catcher;
 
 /* Addresses have no names here. Weak, so that a test can bring arch-xen's and a table. */
 __attribute__((weak)) const char *pvmm_symbol_lookup(uintptr_t addr, uintptr_t *offset)
@@ -54,13 +63,18 @@ void model_output_clear(void)
 
 void pvmm_vprint(const char *fmt, va_list ap)
 {
-	size_t room = sizeof(output) - output_len;
-	char *at = output + output_len;
-	int len = pvmm_vsnprintf(at, room, fmt, ap);
+	size_t room;
+	char *at;
+	int len;
 
+	pthread_mutex_lock(&output_lock);
+	room = sizeof(output) - output_len;
+	at = output + output_len;
+	len = pvmm_vsnprintf(at, room, fmt, ap);
 	output_len += (size_t)len < room ? (size_t)len : room - 1;
 	if (getenv("MODEL_VERBOSE"))
 		fputs(at, stderr);
+	pthread_mutex_unlock(&output_lock);
 }
 
 void pvmm_print(const char *fmt, ...)
@@ -93,6 +107,10 @@ void pvmm_panic(const char *fmt, ...)
 	va_start(ap, fmt);
 	pvmm_vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	if (catcher) {
+		pvmm_snprintf(catcher->text, catcher->len_bytes, "%s", text);
+		siglongjmp(catcher->back, 1);
+	}
 	if (panic_fd >= 0) {
 		ssize_t written = write(panic_fd, text, strlen(text));
 
@@ -148,9 +166,11 @@ pvmm_stack_trace(uintptr_t *callers, unsigned int max, unsigned int skip)
 	return nr;
 }
 
+static bool faults(volatile uint8_t *addr, bool write);
+
 bool pvmm_read_safe(const uint64_t *addr, uint64_t *value)
 {
-	if (frames_in_m2p(addr) ? frames_m2p_hole(addr) : model_read_faults(addr))
+	if (frames_in_m2p(addr) ? frames_m2p_hole(addr) : faults((uint8_t *)(uintptr_t)addr, false))
 		return false;
 	*value = *addr;
 	return true;
@@ -158,6 +178,8 @@ bool pvmm_read_safe(const uint64_t *addr, uint64_t *value)
 
 /* --- faults --- */
 
+/* The handler is the process's: one thread at a time. */
+static pthread_mutex_t fault_lock = PTHREAD_MUTEX_INITIALIZER;
 static sigjmp_buf fault_return;
 
 static void on_fault(int sig)
@@ -168,8 +190,9 @@ static void on_fault(int sig)
 static bool faults(volatile uint8_t *addr, bool write)
 {
 	struct sigaction action = {.sa_handler = on_fault}, segv, bus;
-	bool faulted = true;
+	volatile bool faulted = true;
 
+	pthread_mutex_lock(&fault_lock);
 	sigaction(SIGSEGV, &action, &segv);
 	sigaction(SIGBUS, &action, &bus);
 	if (!sigsetjmp(fault_return, 1)) {
@@ -181,16 +204,28 @@ static bool faults(volatile uint8_t *addr, bool write)
 	}
 	sigaction(SIGSEGV, &segv, NULL);
 	sigaction(SIGBUS, &bus, NULL);
+	pthread_mutex_unlock(&fault_lock);
 	return faulted;
+}
+
+bool host_readable(const void *p, size_t len_bytes)
+{
+	uint8_t bytes[64];
+	struct iovec to = {bytes, len_bytes}, from = {(void *)(uintptr_t)p, len_bytes};
+
+	return len_bytes <= sizeof(bytes) &&
+	       process_vm_readv(getpid(), &to, 1, &from, 1, 0) == (ssize_t)len_bytes;
 }
 
 bool model_read_faults(const volatile void *addr)
 {
+	tlb_used((uintptr_t)addr, false);
 	return faults((volatile uint8_t *)(uintptr_t)addr, false);
 }
 
 bool model_write_faults(volatile void *addr)
 {
+	tlb_used((uintptr_t)addr, true);
 	return faults(addr, true);
 }
 
@@ -227,6 +262,20 @@ int model_run(int (*fn)(void *ctx), void *ctx, char *text, size_t len_bytes)
 	if (WEXITSTATUS(status) == PANIC_EXIT)
 		return MODEL_PANICKED;
 	return WEXITSTATUS(status) < 64 ? WEXITSTATUS(status) : MODEL_DIED;
+}
+
+bool model_catch(void (*fn)(void *ctx), void *ctx, char *text, size_t len_bytes)
+{
+	struct catcher here = {.text = text, .len_bytes = len_bytes};
+	volatile bool panicked = true;
+
+	if (!sigsetjmp(here.back, 0)) {
+		catcher = &here;
+		fn(ctx);
+		panicked = false;
+	}
+	catcher = NULL;
+	return panicked;
 }
 
 struct call {

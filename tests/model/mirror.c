@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "tests/model/state.h"
 
@@ -69,10 +70,19 @@ static bool in_window(uint64_t va)
 	return false;
 }
 
+/*
+ * Past the sanitizers' own mmap: to ThreadSanitizer a mapping is a write to all of it, but here
+ * another vCPU may go on reading, as it may when Xen changes an entry.
+ */
+static void *map(uint64_t va, uint64_t len_bytes, int prot, int flags, int fd, uint64_t offset)
+{
+	return (void *)syscall(SYS_mmap, va, len_bytes, prot, flags, fd, offset);
+}
+
 static void *reserve(uint64_t va, uint64_t len_bytes, int flags)
 {
-	return mmap((void *)(uintptr_t)va, len_bytes, PROT_NONE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+	return map(va, len_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags,
+		   -1, 0);
 }
 
 /*
@@ -119,8 +129,8 @@ static int prot_of(bool rw)
 static bool host_map(uint64_t va, uint64_t nr_pages, uint32_t store, bool rw, bool ours)
 {
 	int fixed = ours || in_window(va) ? MAP_FIXED : MAP_FIXED_NOREPLACE;
-	void *p = mmap((void *)(uintptr_t)va, nr_pages * PVMM_PAGE_SIZE, prot_of(rw),
-		       MAP_SHARED | fixed, frames_memfd(), (off_t)store * (off_t)PVMM_PAGE_SIZE);
+	void *p = map(va, nr_pages * PVMM_PAGE_SIZE, prot_of(rw), MAP_SHARED | fixed,
+		      frames_memfd(), store * PVMM_PAGE_SIZE);
 
 	if (p == (void *)(uintptr_t)va)
 		return true;
@@ -170,6 +180,17 @@ static bool entry_shown(pvmm_pte_t pte, uint64_t va, bool rw, struct mapping *m)
 	return true;
 }
 
+/* Several vCPUs in one process have the kernel's half in common, and no more. */
+static bool slot_shown(unsigned int slot)
+{
+	return !model.threads || (slot >= PVMM_KERNEL_SLOT_FIRST && slot <= PVMM_KERNEL_SLOT_LAST);
+}
+
+static uint64_t root_shown(void)
+{
+	return model.threads ? model.kernel_root : model.vcpus[model.this_vcpu].root;
+}
+
 static void walk(uint64_t mfn, unsigned int level, uint64_t va, bool rw, struct list *list)
 {
 	const uint64_t *e = frame_entries(mfn);
@@ -187,7 +208,8 @@ static void walk(uint64_t mfn, unsigned int level, uint64_t va, bool rw, struct 
 	for (unsigned int slot = 0; slot < PVMM_PT_ENTRIES; slot++) {
 		uint64_t at = va + slot * pvmm_level_bytes(level);
 
-		if (!pvmm_pte_present(e[slot]) || at >= HOST_END || !slot_is_guests(level, slot))
+		if (!pvmm_pte_present(e[slot]) || at >= HOST_END || !slot_is_guests(level, slot) ||
+		    (level == 4 && !slot_shown(slot)))
 			continue;
 		if (level > 1)
 			walk(entry_mfn(e[slot]), level - 1, at, rw && (e[slot] & PVMM_PTE_RW),
@@ -215,8 +237,8 @@ static void walk_and_apply(void)
 	size_t i = 0, k = 0;
 
 	epoch++;
-	if (model.vcpus[model.this_vcpu].root != NO_MFN)
-		walk(model.vcpus[model.this_vcpu].root, 4, 0, true, &is);
+	if (root_shown() != NO_MFN)
+		walk(root_shown(), 4, 0, true, &is);
 
 	if (!now.nr)
 		while (k < is.nr)
@@ -295,6 +317,11 @@ void mirror_entry_changed(uint64_t mfn, unsigned int level, unsigned int slot)
 
 void mirror_root_changed(void)
 {
+	walk_again |= !model.threads;
+}
+
+void mirror_all_changed(void)
+{
 	walk_again = true;
 }
 
@@ -339,7 +366,7 @@ unsigned int mirror_check(void)
 	unsigned int problems = 0;
 
 	epoch++;
-	walk(model.vcpus[model.this_vcpu].root, 4, 0, true, &is);
+	walk(root_shown(), 4, 0, true, &is);
 	if (is.nr != now.nr) {
 		fprintf(stderr, "model: %zu pages mirrored, %zu mapped by the tables\n", now.nr,
 			is.nr);

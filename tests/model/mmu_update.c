@@ -80,18 +80,26 @@ static int normal_update(uint64_t maddr, pvmm_pte_t pte, bool preserve_ad, bool 
 	return err;
 }
 
-static int machphys_update(uint64_t maddr, uint64_t pfn)
+/* Whose tables and frames an mmu_update speaks of (rule 31). */
+struct owners {
+	bool foreign; /* the tables or the frames are another domain's: refused entry by entry */
+	bool from_io; /* the frames are DOMID_IO's */
+};
+
+static int machphys_update(uint64_t maddr, uint64_t pfn, const struct owners *whose)
 {
 	uint64_t mfn = maddr >> PVMM_PAGE_SHIFT;
 
-	if (!frame_get(mfn))
+	if (whose->foreign)
+		return -XEN_EPERM;
+	if (whose->from_io || !frame_get(mfn))
 		return -XEN_EINVAL;
 	model.m2p[mfn] = pfn;
 	frame_put(mfn);
 	return 0;
 }
 
-static int one_update(const struct mmu_update *req, bool from_io, bool *upper)
+static int one_update(const struct mmu_update *req, const struct owners *whose, bool *upper)
 {
 	unsigned int cmd = req->ptr & (sizeof(pvmm_pte_t) - 1);
 
@@ -99,10 +107,12 @@ static int one_update(const struct mmu_update *req, bool from_io, bool *upper)
 	case MMU_NORMAL_PT_UPDATE:
 	case MMU_PT_UPDATE_PRESERVE_AD:
 	case MMU_PT_UPDATE_NO_TRANSLATE:
+		if (whose->foreign)
+			return -XEN_EPERM;
 		return normal_update(req->ptr - cmd, req->val, cmd == MMU_PT_UPDATE_PRESERVE_AD,
-				     from_io, upper);
+				     whose->from_io, upper);
 	case MMU_MACHPHYS_UPDATE:
-		return machphys_update(req->ptr, req->val);
+		return machphys_update(req->ptr, req->val, whose);
 	default:
 		return -XEN_ENOSYS;
 	}
@@ -118,13 +128,28 @@ int domain_of(uint32_t dom, bool io_allowed, bool *is_io)
 		return 0;
 	}
 	/* A domain does not exist for itself under its own number; others are no business of it. */
-	return dom == 0 || dom == FOREIGN_DOMID || dom == DOMID_IO ? -XEN_EPERM : -XEN_ESRCH;
+	return dom == 0 || dom == FOREIGN_DOMID || dom == DOMID_IO || dom == DOMID_XEN ? -XEN_EPERM
+										       : -XEN_ESRCH;
+}
+
+/* Rule 31: the tables' owner, plus 1, is in the upper half. That one does not exist: -XEN_ESRCH. */
+static int table_owner(uint32_t dom, struct owners *whose)
+{
+	uint32_t tables = dom >> 16;
+
+	if (!tables || tables - 1 == GUEST_DOMID)
+		return 0;
+	if (tables - 1 != 0 && tables - 1 != FOREIGN_DOMID)
+		return -XEN_ESRCH;
+	whose->foreign = true;
+	return 0;
 }
 
 int mmu_update(const struct mmu_update *req, uint32_t nr, uint32_t *done, uint32_t dom)
 {
-	bool upper = false, from_io;
+	struct owners whose = {0};
 	uint32_t before = 0, i = 0;
+	bool upper = false;
 	int err;
 
 	if (nr == RESTARTED && !req)
@@ -137,61 +162,69 @@ int mmu_update(const struct mmu_update *req, uint32_t nr, uint32_t *done, uint32
 	if (!guest_range_ok(req, (uint64_t)nr * sizeof(*req)))
 		return -XEN_EFAULT;
 
-	/* Rule 31: the tables' owner, plus 1, is in the upper half. */
-	if (dom >> 16 && (dom >> 16) - 1 != GUEST_DOMID) {
-		err = (dom >> 16) - 1 == FOREIGN_DOMID ? -XEN_EPERM : -XEN_ESRCH;
-		goto out;
+	err = table_owner(dom, &whose);
+	if (err)
+		return err;
+	err = domain_of(dom & 0xffff, true, &whose.from_io);
+	if (err == -XEN_EPERM) {
+		whose.foreign = true;
+		err = 0;
 	}
-	err = domain_of(dom & 0xffff, true, &from_io);
-	if (err == -XEN_EPERM && !nr)
-		err = 0; /* permission is looked at with the first update */
 	for (; !err && i < nr; i++) {
 		if (!fail_operation(__HYPERVISOR_mmu_update, &err))
-			err = one_update(&req[i], from_io, &upper);
+			err = one_update(&req[i], &whose, &upper);
 		if (err)
 			break;
 		model.count.mmu_updates++;
 	}
 
 	/* Rule 30. */
-	if (upper) {
+	if (upper && !model.options.no_upper_flush) {
 		model.count.upper_flushes++;
-		flush_tlbs();
+		tlb_flush(ALL_VCPUS);
 	}
-out:
 	if (done)
 		*done = before + i;
 	return err;
 }
 
-/* The L1 table and slot that map va in the loaded root (rule 32). */
+/* The L1 table and slot that map va in the loaded root; leaves marks in it (rule 32). */
 static bool find_l1(uint64_t va, uint64_t *mfn, unsigned int *slot)
 {
 	*mfn = model.vcpus[model.this_vcpu].root;
 	if (pvmm_va_canonical(va) != va || !slot_is_guests(4, pvmm_pt_slot(va, 4)))
 		return false;
 	for (unsigned int level = 4; level > 1; level--) {
-		pvmm_pte_t entry = frame_entries(*mfn)[pvmm_pt_slot(va, level)];
+		pvmm_pte_t *entry = &frame_entries(*mfn)[pvmm_pt_slot(va, level)];
 
-		if (!pvmm_pte_present(entry))
+		if (!pvmm_pte_present(*entry))
 			return false;
-		*mfn = entry_mfn(entry);
+		/* Xen reads the L2 entry through its linear mapping, in which an L3 entry is a
+		 * leaf. */
+		if (level > 2)
+			*entry |= PVMM_PTE_ACCESSED;
+		*mfn = entry_mfn(*entry);
 	}
 	*slot = pvmm_pt_slot(va, 1);
 	return true;
 }
 
 /* Rule 33. */
-static int flush_by_flags(uint64_t flags)
+static int flush_by_flags(uint64_t va, uint64_t flags)
 {
-	uint64_t who = flags & ~UVMF_FLUSHTYPE_MASK;
+	uint64_t who = flags & ~UVMF_FLUSHTYPE_MASK, vcpus;
 
 	if (!(flags & UVMF_FLUSHTYPE_MASK) || (flags & UVMF_FLUSHTYPE_MASK) == UVMF_FLUSHTYPE_MASK)
 		return 0;
 	if (who != UVMF_LOCAL && who != UVMF_ALL && !flush_mask_readable((void *)(uintptr_t)who))
 		return -XEN_EFAULT;
+	vcpus = who == UVMF_ALL	    ? ALL_VCPUS
+		: who == UVMF_LOCAL ? tlb_this_vcpu()
+				    : *(const uint64_t *)(uintptr_t)who;
 	if ((flags & UVMF_FLUSHTYPE_MASK) == UVMF_TLB_FLUSH)
-		flush_tlbs();
+		tlb_flush(vcpus);
+	else
+		tlb_flush_va(vcpus, va);
 	return 0;
 }
 
@@ -211,5 +244,5 @@ int mmu_update_va_mapping(uint64_t va, uint64_t pte, uint64_t flags)
 	err = mod_entry(mfn, 1, slot, pte, false, false);
 	frame_put_type(mfn, NO_MFN);
 	frame_put(mfn);
-	return err ? err : flush_by_flags(flags);
+	return err ? err : flush_by_flags(va, flags);
 }

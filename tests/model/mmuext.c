@@ -64,7 +64,8 @@ int load_root(uint64_t mfn)
 
 	if (err)
 		return err;
-	flush_tlbs();
+	fill_m2p_slot(mfn);
+	tlb_flush(tlb_this_vcpu());
 	mirror_root_changed();
 	return 0;
 }
@@ -97,7 +98,23 @@ static int copy_page(uint64_t to, uint64_t from)
 /* Whether Xen can read a bitmap of the domain's vCPUs here. */
 bool flush_mask_readable(const void *mask)
 {
-	return mask && guest_range_ok(mask, sizeof(uint64_t));
+	return mask && guest_range_ok(mask, sizeof(uint64_t)) &&
+	       host_readable(mask, sizeof(uint64_t));
+}
+
+/* Whose TLBs a flush is for; the mask has been looked at. */
+static uint64_t flushed_vcpus(const struct mmuext_op *op)
+{
+	switch (op->cmd) {
+	case MMUEXT_TLB_FLUSH_MULTI:
+	case MMUEXT_INVLPG_MULTI:
+		return *(const uint64_t *)op->arg2.vcpumask.p;
+	case MMUEXT_TLB_FLUSH_LOCAL:
+	case MMUEXT_INVLPG_LOCAL:
+		return tlb_this_vcpu();
+	default:
+		return ALL_VCPUS;
+	}
 }
 
 static bool va_is_guests(uint64_t va)
@@ -132,11 +149,14 @@ static int one_op(const struct mmuext_op *op)
 		__attribute__((fallthrough));
 	case MMUEXT_TLB_FLUSH_ALL:
 	case MMUEXT_TLB_FLUSH_LOCAL:
-		if (op->cmd != MMUEXT_INVLPG_MULTI)
-			flush_tlbs();
-		return 0;
+		if (op->cmd != MMUEXT_INVLPG_MULTI) {
+			tlb_flush(flushed_vcpus(op));
+			return 0;
+		}
+		__attribute__((fallthrough));
 	case MMUEXT_INVLPG_LOCAL:
 	case MMUEXT_INVLPG_ALL:
+		tlb_flush_va(flushed_vcpus(op), op->arg1.linear_addr);
 		return 0;
 	case MMUEXT_FLUSH_CACHE:
 		return model.options.has_iomem ? 0 : -XEN_EACCES;

@@ -10,7 +10,7 @@
  *	assert_int_equal(model_check(), 0);
  *	model_shutdown();
  *
- * One machine at a time; one thread.
+ * One machine at a time. vCPUs may be threads: see model_threads.
  */
 #ifndef MODEL_H
 #define MODEL_H
@@ -56,6 +56,7 @@ struct model_options {
 	bool has_iomem; /* iomem=[...] in the domain's configuration: rules 11 and 12 */
 	bool no_l1tf;	/* processor without L1TF: non-present entries may hold addresses */
 	bool no_linear; /* hypervisor booted with pv-linear-pt=no */
+	bool no_upper_flush; /* hypervisor from before XSA-286: without rule 30 */
 };
 
 /* --- the machine --- */
@@ -74,10 +75,44 @@ void model_vcpu_up(unsigned int vcpu);
 void model_set_vcpu(unsigned int vcpu);
 
 /*
+ * Says that several threads are vCPUs from now on, each by its own model_set_vcpu. They share one
+ * process, so only the kernel's half stays mapped; a user address is tried with model_access.
+ */
+void model_threads(bool on);
+
+/*
  * Audits the model: every count and type of every frame is worked out again from the tables and
  * compared, and so are the host's mappings. Prints each problem, returns how many.
  */
 unsigned int model_check(void);
+
+/* --- what processors remember (tlb.c) --- */
+
+enum model_access {
+	MODEL_DONE,	/* the tables allow it */
+	MODEL_FAULT,	/* they do not */
+	MODEL_SPURIOUS, /* they do, but the TLB remembers that they did not */
+	MODEL_STALE,	/* they do not, but the TLB or a paging-structure cache remembers it */
+};
+
+/*
+ * An access by this vCPU in kernel mode, through its TLB and paging-structure caches, which it
+ * fills. model_read_faults and model_write_faults make one too. A stale one is counted as a problem
+ * if what is behind it changed hands since: model_check() returns it with the others.
+ */
+enum model_access model_access(uint64_t va, bool write);
+
+/* The last problem of this kind. */
+struct model_stale {
+	uint64_t va;
+	unsigned int level; /* 1: the TLB; above: a paging-structure cache */
+	unsigned int vcpu;
+	pvmm_pte_t remembered, is; /* the entry then; in the tables now, or 0 */
+	const char *why;
+};
+
+/* Forgives the stale uses caught so far, for who has provoked them; returns how many. */
+unsigned int model_stale_forget(struct model_stale *stale);
 
 /* --- looking at it --- */
 
@@ -141,6 +176,12 @@ int model_run(int (*fn)(void *ctx), void *ctx, char *text, size_t len_bytes);
 
 /* Whether fn, run so, panics with a text that contains what is given. */
 bool model_panics(void (*fn)(void *ctx), void *ctx, const char *text);
+
+/*
+ * Runs fn in this process: whether it panicked, and with which text. Faster, for fuzzing; after a
+ * panic nothing is good for anything but a new boot. One thread.
+ */
+bool model_catch(void (*fn)(void *ctx), void *ctx, char *text, size_t len_bytes);
 
 /* What was printed since the boot or model_output_clear. MODEL_VERBOSE=1 shows it as it comes. */
 const char *model_output(void);

@@ -25,6 +25,7 @@ struct frame {
 	uint64_t mirror_va; /* an L1 table's first address there */
 	uint32_t mirror_uses;
 	bool mirror_rw; /* all entries on the way to it allow writing */
+	uint64_t hands; /* how often it was freed, validated or retyped (tlb.c) */
 };
 
 #define NO_STORE UINT32_MAX
@@ -32,6 +33,7 @@ struct frame {
 struct vcpu {
 	bool up;
 	uint64_t root, user_root; /* mfns */
+	uint64_t flushed;	  /* flush epoch of its last full flush */
 };
 
 struct model {
@@ -45,9 +47,10 @@ struct model {
 	const uint64_t *guest_m2p; /* what the domain reads; with holes */
 	uint64_t special_pfn;
 	struct vcpu vcpus[PVMM_MAX_VCPUS];
-	unsigned int this_vcpu;
-	unsigned int in_call; /* nesting of hypercalls */
-	uint64_t flush_epoch;
+	unsigned int this_vcpu; /* of whoever holds the lock */
+	uint64_t kernel_root;	/* mfn of the root that the boot loaded */
+	bool threads;		/* vCPUs are threads: only the kernel's half is mapped */
+	uint64_t flush_epoch;	/* counts flushes */
 	struct model_counters count;
 };
 
@@ -96,6 +99,7 @@ void frame_put_type(uint64_t mfn, uint64_t parent);
 int frame_get_and_type(uint64_t mfn, enum model_type type);
 void frame_put_and_type(uint64_t mfn, uint64_t parent);
 bool frame_lockable(uint64_t mfn);
+void fill_m2p_slot(uint64_t mfn);
 
 static inline bool type_is_table(enum model_type type)
 {
@@ -111,10 +115,35 @@ int load_root(uint64_t mfn);
 bool flush_mask_readable(const void *mask);
 bool guest_range_ok(const void *p, uint64_t len_bytes);
 bool fail_operation(unsigned int op, int *err);
-void flush_tlbs(void);
 
 /* The hypercall's argument for "whose"; an error, or 0 and whether it is DOMID_IO. */
 int domain_of(uint32_t dom, bool io_allowed, bool *is_io);
+
+/* --- tlb.c --- */
+
+#define ALL_VCPUS UINT64_MAX
+
+void tlb_reset(void);
+/* vcpus: a bit each. */
+void tlb_flush(uint64_t vcpus);
+void tlb_flush_va(uint64_t vcpus, uint64_t va);
+uint64_t tlb_this_vcpu(void);
+uint64_t tlb_unflushed_since(uint64_t epoch);
+void tlb_used(uint64_t va, bool write);
+unsigned int tlb_check(void);
+
+/* What a translation led to before is not what it leads to now. */
+static inline void tlb_changed_hands(struct frame *f)
+{
+	__atomic_fetch_add(&f->hands, 1, __ATOMIC_RELAXED);
+}
+
+/* --- vcpu.c --- */
+
+/* The model's one lock: all of struct model, and the host's mappings. Not recursive. */
+void model_lock(void);
+void model_unlock(void);
+void vcpu_reset(void);
 
 /* --- mirror.c --- */
 
@@ -122,12 +151,15 @@ void mirror_start(void);
 void mirror_stop(void);
 void mirror_entry_changed(uint64_t mfn, unsigned int level, unsigned int slot);
 void mirror_root_changed(void);
+void mirror_all_changed(void);
 void mirror_flush(void);
 unsigned int mirror_check(void);
 
 /* --- host.c --- */
 
 void host_reset(void);
+/* Whether the process can read there; without a fault, so under any lock. */
+bool host_readable(const void *p, size_t len_bytes);
 
 /* Xen destroys the domain for what it did: a panic for whoever expects one. */
 void model_domain_crashed(const char *why, uint64_t value);

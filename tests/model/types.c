@@ -42,6 +42,33 @@ void frame_put(uint64_t mfn)
 	f->s = (struct model_frame){.owner = MODEL_FREE};
 }
 
+/*
+ * Rule 16: what Xen puts into its own slots of a root. The m2p's, the first, stays empty until the
+ * root is loaded; what of the last ones is used depends on the machine's memory.
+ */
+static void fill_xen_slots(uint64_t mfn)
+{
+	const uint64_t table = PVMM_PROT_RW & ~PVMM_PTE_NX;
+	uint64_t *e = frame_entries(mfn) + XEN_SLOT_FIRST;
+
+	for (unsigned int i = 0; i <= XEN_SLOT_LAST - XEN_SLOT_FIRST; i++)
+		e[i] = 0;
+	e[1] = pvmm_pte(_mfn(frame_of_xen(1)), table);	      /* PCI configuration space */
+	e[2] = pvmm_pte(_mfn(mfn), PVMM_PROT_RW);	      /* the root itself: linear */
+	e[4] = pvmm_pte(_mfn(frame_of_xen(4)), PVMM_PROT_RW); /* the domain's own mappings */
+	e[5] = pvmm_pte(_mfn(frame_of_xen(5)), table);	      /* Xen */
+	e[6] = pvmm_pte(_mfn(frame_of_xen(6)), PVMM_PROT_RW); /* memory */
+}
+
+/* The m2p's slot of a root that is loaded for the kernel. */
+void fill_m2p_slot(uint64_t mfn)
+{
+	uint64_t *e = &frame_entries(mfn)[XEN_SLOT_FIRST];
+
+	if (!*e)
+		*e = pvmm_pte(_mfn(frame_of_xen(0)), PVMM_PROT_RO | PVMM_PTE_USER);
+}
+
 /* Rules 10, 13, 15, 16. *first tells whether the very first slot was refused. */
 static int promote(uint64_t mfn, unsigned int level, bool *first)
 {
@@ -71,8 +98,7 @@ static int promote(uint64_t mfn, unsigned int level, bool *first)
 	}
 
 	if (level == 4)
-		for (slot = XEN_SLOT_FIRST; slot <= XEN_SLOT_LAST; slot++)
-			e[slot] = pvmm_pte(_mfn(frame_of_xen(slot - XEN_SLOT_FIRST)), PVMM_PROT_RW);
+		fill_xen_slots(mfn);
 	return 0;
 }
 
@@ -85,18 +111,15 @@ static void demote(uint64_t mfn, unsigned int level)
 			entry_put(e[slot], level, mfn);
 }
 
-void flush_tlbs(void)
-{
-	model.flush_epoch++;
-}
-
 /* Rule 6: who has not flushed since the frame's last type was dropped must do so now. */
 static void flush_for_type_change(struct frame *f)
 {
-	if (f->stamp != model.flush_epoch)
+	uint64_t vcpus = tlb_unflushed_since(f->stamp);
+
+	if (!vcpus)
 		return;
 	model.count.type_flushes++;
-	flush_tlbs();
+	tlb_flush(vcpus);
 }
 
 /* Takes a type reference; 0 or an error, and then nothing is held. */
@@ -126,6 +149,7 @@ int frame_get_type(uint64_t mfn, enum model_type type)
 	f->s.type_count = 1;
 	if (f->s.validated)
 		return 0;
+	tlb_changed_hands(f);
 	if (!type_is_table(type)) {
 		f->s.validated = true;
 		return 0;

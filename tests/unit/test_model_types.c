@@ -362,7 +362,10 @@ static void linear_tables_can_be_off(void **state)
 	assert_int_equal(unit_ext_pfn(MMUEXT_PIN_L4_TABLE, a), -XEN_EINVAL);
 }
 
-/* Rules 15 and 16: Xen's root slots are not looked at, and are Xen's afterwards. */
+/*
+ * Rules 15 and 16: Xen's root slots are not looked at, and are Xen's afterwards: those in use lead
+ * to its own tables, one to the root itself, and the m2p's is filled when the root is loaded.
+ */
 static void xens_slots(void **state)
 {
 	pfn_t root = unit_root();
@@ -372,11 +375,25 @@ static void xens_slots(void **state)
 		unit_poke(root, slot, 0xdeadbeefdeadbeefULL);
 	assert_int_equal(unit_ext_pfn(MMUEXT_PIN_L4_TABLE, root), 0);
 	for (unsigned int slot = 256; slot <= 271; slot++)
-		assert_int_equal(model_frame(pvmm_pte_mfn(unit_peek(root, slot))).owner, MODEL_XEN);
+		if (slot == 257 || slot == 260 || slot == 261 || slot == 262)
+			assert_int_equal(model_frame(pvmm_pte_mfn(unit_peek(root, slot))).owner,
+					 MODEL_XEN);
+		else if (slot == 258)
+			assert_int_equal(unit_peek(root, slot), unit_pte(root, PVMM_PROT_RW));
+		else
+			assert_int_equal(unit_peek(root, slot), 0);
 	assert_int_equal(unit_set(root, 256, 0), -XEN_EINVAL);
 	assert_int_equal(unit_set(root, 271, 0), -XEN_EINVAL);
 	assert_int_equal(unit_set(root, 255, 0), 0);
 	assert_int_equal(unit_set(root, 272, 0), 0);
+
+	assert_int_equal(unit_ext_pfn(MMUEXT_NEW_USER_BASEPTR, root), 0);
+	assert_int_equal(unit_peek(root, 256), 0);
+	assert_int_equal(unit_ext_pfn(MMUEXT_NEW_BASEPTR, root), 0);
+	assert_int_equal(unit_peek(root, 256), unit_peek(pvmm_kernel_space.root, 256));
+	assert_int_equal(model_frame(pvmm_pte_mfn(unit_peek(root, 256))).owner, MODEL_XEN);
+	assert_int_equal(unit_ext_pfn(MMUEXT_NEW_BASEPTR, pvmm_kernel_space.root), 0);
+	assert_int_equal(unit_ext(MMUEXT_NEW_USER_BASEPTR, _mfn(0)), 0);
 
 	/* In a lower table the slots are ordinary. */
 	unit_poke(root = unit_table(), 260, pvmm_pte(_mfn(1ULL << 39), PVMM_PROT_TABLE));

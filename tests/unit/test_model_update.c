@@ -179,6 +179,42 @@ static void upper_updates_flush(void **state)
 	assert_model_clean();
 }
 
+/*
+ * Rule 31: permission is looked at entry by entry, behind the command; only a domain that does not
+ * exist is noticed before. If that is the tables' owner, not even the count done is told.
+ */
+static void foreign_domains_entry_by_entry(void **state)
+{
+	const uint32_t tables = (FOREIGN_DOMID + 1) << 16 | DOMID_SELF;
+	pfn_t data = unit_page();
+	uint64_t frame = pvmm_mfn_to_maddr(pvmm_pfn_to_mfn(data));
+	unsigned int done = 5;
+	struct mmu_update req = {.ptr = frame};
+
+	(void)state;
+	assert_int_equal(update_for(frame | 5, 0, tables), -XEN_ENOSYS);
+	assert_int_equal(update_for(frame | 5, 0, FOREIGN_DOMID), -XEN_ENOSYS);
+	assert_int_equal(update_for(frame | MMU_MACHPHYS_UPDATE, 1, tables), -XEN_EPERM);
+	assert_int_equal(update_for(frame | MMU_MACHPHYS_UPDATE, 1, FOREIGN_DOMID), -XEN_EPERM);
+	assert_int_equal(update_for(frame, 0, DOMID_XEN), -XEN_EPERM);
+	assert_int_equal(pvmm_hypercall(pvmm_arg(&req), 0, 0, tables, 0, __HYPERVISOR_mmu_update),
+			 0);
+
+	/* Frames of the domain are not DOMID_IO's. */
+	assert_int_equal(update_for(frame | MMU_MACHPHYS_UPDATE, pfn_x(data), DOMID_IO),
+			 -XEN_EINVAL);
+
+	assert_int_equal(pvmm_hypercall(pvmm_arg(&req), 1, pvmm_arg(&done), 999, 0,
+					__HYPERVISOR_mmu_update),
+			 -XEN_ESRCH);
+	assert_int_equal(done, 0);
+	done = 5;
+	assert_int_equal(pvmm_hypercall(pvmm_arg(&req), 1, pvmm_arg(&done),
+					1000u << 16 | DOMID_SELF, 0, __HYPERVISOR_mmu_update),
+			 -XEN_ESRCH);
+	assert_int_equal(done, 5);
+}
+
 /* Rule 31: whose frames and whose tables. */
 static void foreign_domains(void **state)
 {
@@ -197,6 +233,25 @@ static void foreign_domains(void **state)
 			 -XEN_EPERM);
 	assert_int_equal(update_for(entry, pte, DOMID_SELF | 1000u << 16), -XEN_ESRCH);
 	assert_int_equal(update_for(entry, pte, DOMID_SELF | (GUEST_DOMID + 1) << 16), 0);
+	assert_model_clean();
+}
+
+/* Rule 32: Xen reads the L2 entry through its linear mapping, which marks the L3 entry accessed. */
+static void va_mapping_marks_the_l3_entry(void **state)
+{
+	const uint64_t prot = PVMM_PTE_PRESENT | PVMM_PTE_RW;
+	pfn_t root = unit_root(), l3 = unit_table(), l2 = unit_table();
+
+	(void)state;
+	unit_poke(l3, 2, unit_pte(l2, prot));
+	unit_poke(l3, 3, unit_pte(l2, prot));
+	unit_poke(root, 0, unit_pte(l3, prot));
+	assert_int_equal(unit_ext_pfn(MMUEXT_NEW_BASEPTR, root), 0);
+	assert_int_equal(unit_peek(l3, 2) & PVMM_PTE_ACCESSED, 0);
+	assert_int_equal(pvmm_hc_update_va_mapping(2 * pvmm_level_bytes(3), 0, 0), -XEN_EINVAL);
+	assert_int_equal(unit_peek(l3, 2) & PVMM_PTE_ACCESSED, PVMM_PTE_ACCESSED);
+	assert_int_equal(unit_peek(l3, 3) & PVMM_PTE_ACCESSED, 0);
+	assert_int_equal(unit_ext_pfn(MMUEXT_NEW_BASEPTR, pvmm_kernel_space.root), 0);
 	assert_model_clean();
 }
 
@@ -260,6 +315,27 @@ static void restarted_calls(void **state)
 	assert_int_equal(done, 43);
 	assert_int_equal(pvmm_hypercall(0, 0x80000000u, 0, 7, 0, __HYPERVISOR_mmu_update), 7);
 	assert_int_equal(pvmm_hypercall(0, 0x80000000u, 0, 7, 0, __HYPERVISOR_mmuext_op), 7);
+}
+
+/*
+ * Rule 34: of an array, Xen looks at the address, whatever the count, and then at one entry after
+ * the other.
+ */
+static void counts_are_not_limited(void **state)
+{
+	struct mmu_update req = {.ptr = 7};
+	struct mmuext_op op = {.cmd = 99};
+	void *nowhere = (void *)0x900000000000ULL;
+	unsigned int done = 5;
+
+	(void)state;
+	assert_int_equal(update(&req, 0x7fffffff, &done), -XEN_ENOSYS);
+	assert_int_equal(done, 0);
+	assert_int_equal(pvmm_hc_mmuext_op(&op, 0x7fffffff, &done), -XEN_ENOSYS);
+	assert_int_equal(done, 0);
+	assert_int_equal(update(nowhere, 0, &done), -XEN_EFAULT);
+	assert_int_equal(pvmm_hc_mmuext_op(nowhere, 0, &done), -XEN_EFAULT);
+	assert_int_equal(update(NULL, 0, &done), 0);
 }
 
 /* Rule 34: an array in unmapped memory. */
@@ -368,9 +444,12 @@ int main(void)
 		UNIT_TEST(stops_at_the_first_error),
 		UNIT_TEST(upper_updates_flush),
 		UNIT_TEST(foreign_domains),
+		UNIT_TEST(foreign_domains_entry_by_entry),
 		UNIT_TEST(va_mapping_walks_the_loaded_root),
+		UNIT_TEST(va_mapping_marks_the_l3_entry),
 		UNIT_TEST(va_mapping_flushes),
 		UNIT_TEST(restarted_calls),
+		UNIT_TEST(counts_are_not_limited),
 		UNIT_TEST(bad_arguments),
 		UNIT_TEST(multicall_goes_on),
 		UNIT_TEST(release_does_not_poison),
