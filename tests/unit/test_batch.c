@@ -254,6 +254,23 @@ static void failure_after_a_full_queue(void **state)
 	assert_int_equal(failure.applied, 1);
 }
 
+/* R43. The same when operations of both kinds were sent before. */
+static void failure_after_a_mixed_queue(void **state)
+{
+	struct pvmm_batch_failure failure;
+
+	(void)state;
+	pvmm_batch_begin();
+	for (unsigned int i = 0; i < 5; i++)
+		queue_ext(MMUEXT_TLB_FLUSH_LOCAL);
+	for (unsigned int i = 0; i < 600; i++)
+		queue_good(i % 512);
+	assert_int_equal(model_counters().traps, 1);
+	queue_bad(1);
+	assert_int_equal(pvmm_batch_end(&failure), -XEN_EBUSY);
+	assert_int_equal(failure.index, 605);
+}
+
 /* What is queued behind a refusal that has been seen is dropped. */
 static void nothing_follows_a_refusal(void **state)
 {
@@ -419,6 +436,7 @@ int main(void)
 		BATCH_TEST(failure_of_a_plain_call),
 		BATCH_TEST(failure_in_a_multicall),
 		BATCH_TEST(failure_after_a_full_queue),
+		BATCH_TEST(failure_after_a_mixed_queue),
 		BATCH_TEST(nothing_follows_a_refusal),
 		BATCH_TEST(failure_of_a_whole_call),
 		BATCH_TEST(misuse_panics),
