@@ -5,24 +5,12 @@
  */
 #define __ASSEMBLY__
 #include <xen/elfnote.h>
+#include "note.inc"
 
 #define HYPERCALL_IRET 23 /* __HYPERVISOR_iret, xen/xen.h */
 #define KERNEL_BASE    0xffffffff80000000
 
 /* --- what the domain builder reads --- */
-
-.macro note type, text:vararg
-	.pushsection .note.Xen, "a", @note
-	.balign 4
-	.long	2f - 1f
-	.long	4f - 3f
-	.long	\type
-1:	.asciz	"Xen"
-2:	.balign 4
-3:	\text
-4:	.balign 4
-	.popsection
-.endm
 
 	note XEN_ELFNOTE_GUEST_OS,	 .asciz "pvmm"
 	note XEN_ELFNOTE_GUEST_VERSION,	 .asciz "1"

@@ -34,10 +34,4 @@ static inline void pvmm_spin_unlock(struct pvmm_spinlock *lock)
 	__atomic_store_n(&lock->serving, lock->serving + 1, __ATOMIC_RELEASE);
 }
 
-static inline bool pvmm_spin_is_locked(const struct pvmm_spinlock *lock)
-{
-	return __atomic_load_n(&lock->serving, __ATOMIC_RELAXED) !=
-	       __atomic_load_n(&lock->next, __ATOMIC_RELAXED);
-}
-
 #endif

@@ -2,19 +2,7 @@
 /* The first instruction of the 32-bit test kernel, and what the domain builder reads of it. */
 #define __ASSEMBLY__
 #include <xen/elfnote.h>
-
-.macro note type, text:vararg
-	.pushsection .note.Xen, "a", @note
-	.balign 4
-	.long	2f - 1f
-	.long	4f - 3f
-	.long	\type
-1:	.asciz	"Xen"
-2:	.balign 4
-3:	\text
-4:	.balign 4
-	.popsection
-.endm
+#include "../../arch-xen/note.inc"
 
 	note XEN_ELFNOTE_GUEST_OS,	 .asciz "pvmm-width32"
 	note XEN_ELFNOTE_XEN_VERSION,	 .asciz "xen-3.0"
