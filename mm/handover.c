@@ -72,7 +72,7 @@ void handover_undo(struct pvmm_space *space, const struct pvmm_batch_failure *fa
 	pvmm_spin_unlock(&suspect_lock);
 
 	pvmm_batch_begin();
-	for_each(tables, pvmm_table_queue_unprotect);
+	handback_queue(for_each, tables);
 	pvmm_batch_flush_all();
 	pvmm_batch_end(NULL);
 }
