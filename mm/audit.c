@@ -61,12 +61,20 @@ static int recount_space(struct pvmm_space *space, void *ctx)
 	return space_visit(space, recount_table, r);
 }
 
-/* Takes every mapping found off its page's live count; what is left over was counted wrongly. */
-static unsigned int audit_live(void)
+/* Live and stale mappings together are the entries outside the direct map. */
+static void count_together(uint32_t step)
+{
+	for (uint64_t i = 0; i < pvmm_max_pfn(); i++)
+		pvmm_page(_pfn(i))->live += step * pvmm_page(_pfn(i))->stale;
+}
+
+/* Takes every mapping found off its page's count; what is left over was counted wrongly. */
+static unsigned int audit_counts(void)
 {
 	struct recount take = {.step = UINT32_MAX}, give = {.step = 1};
 	unsigned int problems = 0;
 
+	count_together(1);
 	pvmm_space_for_each(recount_space, &take);
 	for (uint64_t i = 0; i < pvmm_max_pfn(); i++) {
 		const struct pvmm_page *page = pvmm_page(_pfn(i));
@@ -74,11 +82,12 @@ static unsigned int audit_live(void)
 		if (!page->live)
 			continue;
 		pvmm_log(PVMM_ERROR,
-			 "audit: pfn 0x%llx (%s) counts %d live mappings more than its entries",
+			 "audit: pfn 0x%llx (%s) counts %d mappings more than its entries",
 			 (unsigned long long)i, pvmm_page_kind_name(page->kind), (int)page->live);
 		problems++;
 	}
 	pvmm_space_for_each(recount_space, &give);
+	count_together(UINT32_MAX);
 	return problems;
 }
 
@@ -119,7 +128,7 @@ unsigned int pvmm_audit(void)
 
 	for (uint64_t i = 0; i < pvmm_max_pfn(); i++)
 		problems += audit_directmap(_pfn(i));
-	problems += audit_live();
+	problems += audit_counts();
 	pvmm_space_for_each(audit_space, &problems);
 	return problems;
 }

@@ -16,44 +16,60 @@
  */
 static struct pvmm_spinlock suspect_lock = PVMM_SPINLOCK_INIT;
 
-static void mark_readonly(struct pvmm_page *page)
+static void queue_protect(struct pvmm_page *page, void *ctx)
 {
+	(void)ctx;
+	pvmm_table_queue_protect(page);
+}
+
+static void queue_unprotect(struct pvmm_page *page, void *ctx)
+{
+	(void)ctx;
+	pvmm_table_queue_unprotect(page);
+}
+
+static void mark_readonly(struct pvmm_page *page, void *ctx)
+{
+	(void)ctx;
 	pvmm_table_mark(page, true);
 }
 
-static void mark_writable(struct pvmm_page *page)
+static void mark_writable(struct pvmm_page *page, void *ctx)
 {
+	(void)ctx;
 	pvmm_table_mark(page, false);
 }
 
-static void mark_suspect(struct pvmm_page *page)
+static void mark_suspect(struct pvmm_page *page, void *ctx)
 {
+	(void)ctx;
 	__atomic_fetch_or(&page->flags, PVMM_PAGE_SUSPECT, __ATOMIC_RELAXED);
 }
 
-static void clear_suspect(struct pvmm_page *page)
+static void clear_suspect(struct pvmm_page *page, void *ctx)
 {
+	(void)ctx;
 	__atomic_fetch_and(&page->flags, (uint8_t)~PVMM_PAGE_SUSPECT, __ATOMIC_RELAXED);
 }
 
 void handover_queue(for_each_table_fn *for_each, const void *tables)
 {
-	for_each(tables, pvmm_table_queue_protect);
+	for_each(tables, queue_protect, NULL);
 }
 
 void handover_done(for_each_table_fn *for_each, const void *tables)
 {
-	for_each(tables, mark_readonly);
+	for_each(tables, mark_readonly, NULL);
 }
 
 void handback_queue(for_each_table_fn *for_each, const void *tables)
 {
-	for_each(tables, pvmm_table_queue_unprotect);
+	for_each(tables, queue_unprotect, NULL);
 }
 
 void handback_done(for_each_table_fn *for_each, const void *tables)
 {
-	for_each(tables, mark_writable);
+	for_each(tables, mark_writable, NULL);
 }
 
 /*
@@ -66,9 +82,9 @@ void handover_undo(struct pvmm_space *space, const struct pvmm_batch_failure *fa
 		   for_each_table_fn *for_each, const void *tables)
 {
 	pvmm_spin_lock(&suspect_lock);
-	for_each(tables, mark_suspect);
+	for_each(tables, mark_suspect, NULL);
 	stray_refused(space, failure);
-	for_each(tables, clear_suspect);
+	for_each(tables, clear_suspect, NULL);
 	pvmm_spin_unlock(&suspect_lock);
 
 	pvmm_batch_begin();

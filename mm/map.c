@@ -18,12 +18,18 @@ struct chain {
 	struct pvmm_page *table[PVMM_PT_LEVELS];
 };
 
-static void for_each_of_chain(const void *ctx, void (*fn)(struct pvmm_page *))
+static void for_each_of_chain(const void *tables, void (*fn)(struct pvmm_page *, void *), void *ctx)
 {
-	const struct chain *chain = ctx;
+	const struct chain *chain = tables;
 
 	for (unsigned int level = 1; level <= chain->levels; level++)
-		fn(chain->table[level]);
+		fn(chain->table[level], ctx);
+}
+
+static void chain_free(const struct chain *chain)
+{
+	for (unsigned int level = 1; level <= chain->levels; level++)
+		pvmm_table_free(chain->table[level]);
 }
 
 static int chain_alloc(struct chain *chain, unsigned int levels)
@@ -32,7 +38,7 @@ static int chain_alloc(struct chain *chain, unsigned int levels)
 	for (unsigned int level = 1; level <= levels; level++) {
 		chain->table[level] = pvmm_table_alloc(level);
 		if (!chain->table[level]) {
-			for_each_of_chain(chain, pvmm_table_free);
+			chain_free(chain);
 			return -XEN_ENOMEM;
 		}
 		chain->levels = level;
@@ -164,7 +170,7 @@ static int map_locked(struct pvmm_space *space, pvmm_va_t va, struct pvmm_page *
 	pvmm_page_live_inc(page);
 	err = insert_entry(space, &w, va, &chain, leaf);
 	if (err) {
-		for_each_of_chain(&chain, pvmm_table_free);
+		chain_free(&chain);
 		pvmm_page_live_dec(page);
 		pvmm_page_put(page);
 		return err;

@@ -29,9 +29,9 @@ void report_refused_pin(const struct pvmm_space *space, const struct pvmm_batch_
 
 bool space_is_kernel(const struct pvmm_space *space);
 
-/* Tables that one operation hands to Xen or takes back: those of a whole space, or a few new ones.
- */
-typedef void for_each_table_fn(const void *tables, void (*fn)(struct pvmm_page *));
+/* Tables that one operation hands to Xen or takes back: a whole space's, or a few new ones. */
+typedef void for_each_table_fn(const void *tables, void (*fn)(struct pvmm_page *page, void *ctx),
+			       void *ctx);
 
 /*
  * Queue "read-only" for the tables, in the batch that hands them over; when that has succeeded,

@@ -35,24 +35,39 @@ void pages_init(uint64_t nr_pages)
 		};
 }
 
-/* Adds to a count; a count that would wrap is a bug that must not become a use after free. */
-static void count_inc(struct pvmm_page *page, uint32_t *count, const char *what, void *caller)
-{
-	if (__atomic_fetch_add(count, 1, __ATOMIC_RELAXED) == UINT32_MAX)
-		pvmm_panic("%s count of pfn 0x%llx overflows, by %pS", what,
-			   (unsigned long long)pfn_x(pvmm_page_pfn(page)), caller);
-}
-
 /* Takes one from a count and returns what is left. */
 static uint32_t count_dec(struct pvmm_page *page, uint32_t *count, const char *what, void *caller)
 {
-	uint32_t before = __atomic_fetch_sub(count, 1, __ATOMIC_ACQ_REL);
+	uint32_t before = __atomic_load_n(count, __ATOMIC_RELAXED);
 
-	if (!before)
-		pvmm_panic("%s count of pfn 0x%llx (%s) falls below 0, by %pS", what,
-			   (unsigned long long)pfn_x(pvmm_page_pfn(page)),
-			   pvmm_page_kind_name(page->kind), caller);
+	do {
+		if (before == PVMM_COUNT_SATURATED)
+			return before;
+		if (!before)
+			pvmm_panic("%s count of pfn 0x%llx (%s) falls below 0, by %pS", what,
+				   (unsigned long long)pfn_x(pvmm_page_pfn(page)),
+				   pvmm_page_kind_name(page->kind), caller);
+	} while (!__atomic_compare_exchange_n(count, &before, before - 1, false, __ATOMIC_ACQ_REL,
+					      __ATOMIC_RELAXED));
 	return before - 1;
+}
+
+/* Adds to a count, which stays where it is once it is full. */
+static void count_inc(struct pvmm_page *page, uint32_t *count, const char *what, void *caller)
+{
+	uint32_t before = __atomic_load_n(count, __ATOMIC_RELAXED);
+
+	do {
+		if (before == PVMM_COUNT_SATURATED)
+			return;
+	} while (!__atomic_compare_exchange_n(count, &before, before + 1, false, __ATOMIC_SEQ_CST,
+					      __ATOMIC_RELAXED));
+	if (before + 1 == PVMM_COUNT_SATURATED)
+		pvmm_log(
+			PVMM_ERROR,
+			"%s count of pfn 0x%llx (%s) is full and stays so, by %pS: the page is lost",
+			what, (unsigned long long)pfn_x(pvmm_page_pfn(page)),
+			pvmm_page_kind_name(page->kind), caller);
 }
 
 void pvmm_page_get(struct pvmm_page *page)
@@ -66,7 +81,7 @@ void pvmm_page_put(struct pvmm_page *page)
 		return;
 
 	/* pvmm_page_free wants to see the last holder's reference. */
-	page->refs = 1;
+	__atomic_store_n(&page->refs, 1, __ATOMIC_RELAXED);
 	pvmm_page_free(page, page->order);
 }
 
@@ -78,4 +93,14 @@ void pvmm_page_live_inc(struct pvmm_page *page)
 void pvmm_page_live_dec(struct pvmm_page *page)
 {
 	count_dec(page, &page->live, "live mapping", __builtin_return_address(0));
+}
+
+void pvmm_page_stale_inc(struct pvmm_page *page)
+{
+	count_inc(page, &page->stale, "stale mapping", __builtin_return_address(0));
+}
+
+void pvmm_page_stale_dec(struct pvmm_page *page)
+{
+	count_dec(page, &page->stale, "stale mapping", __builtin_return_address(0));
 }

@@ -111,18 +111,23 @@ int pvmm_space_create(struct pvmm_space *space, const char *name)
 	return 0;
 }
 
+struct visit_call {
+	void (*fn)(struct pvmm_page *page, void *ctx);
+	void *ctx;
+};
+
 static int visit_call(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
 {
-	void (**fn)(struct pvmm_page *) = ctx;
+	const struct visit_call *call = ctx;
 
 	(void)level, (void)va;
-	(*fn)(pvmm_page(table));
+	call->fn(pvmm_page(table), call->ctx);
 	return 0;
 }
 
-static void for_each_of_space(const void *space, void (*fn)(struct pvmm_page *))
+static void for_each_of_space(const void *space, void (*fn)(struct pvmm_page *, void *), void *ctx)
 {
-	space_visit(space, visit_call, &fn);
+	space_visit(space, visit_call, &(struct visit_call){fn, ctx});
 }
 
 /* --- pinning --- */

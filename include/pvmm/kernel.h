@@ -6,6 +6,7 @@
 #ifndef PVMM_KERNEL_H
 #define PVMM_KERNEL_H
 
+#include <pvmm/clock.h>
 #include <pvmm/cmdline.h>
 #include <pvmm/xen.h>
 
@@ -24,9 +25,6 @@ PVMM_API const struct start_info *pvmm_start_info(void);
 /* Xen's shared page; this vCPU's part is pvmm_vcpu_info(). */
 PVMM_API struct shared_info *pvmm_shared_info(void);
 PVMM_API struct vcpu_info *pvmm_vcpu_info(void);
-
-/* Nanoseconds since Xen booted, as this vCPU's time record says. */
-PVMM_API uint64_t pvmm_clock_ns(void);
 
 /* Why the domain stops; xl acts on it (on_poweroff=, on_crash=, ...). Console output is flushed. */
 PVMM_API PVMM_NORETURN void pvmm_shutdown(unsigned int sched_reason);

@@ -34,6 +34,7 @@ enum pvmm_page_kind {
 #define PVMM_PAGE_PINNED   0x02 /* a root that Xen has pinned */
 #define PVMM_PAGE_SUSPECT  0x04 /* the stray search is looking for mappings of this one */
 #define PVMM_PAGE_HEAD	   0x08 /* first page of a free block; order says its size */
+#define PVMM_PAGE_NODIRECT 0x10 /* not in the direct map; reached by pvmm_kmap only */
 
 struct pvmm_page {
 	uint32_t next, prev; /* free list or table list, as pfns */
@@ -102,8 +103,15 @@ PVMM_API const char *pvmm_page_kind_name(enum pvmm_page_kind kind);
 PVMM_API void pvmm_page_get(struct pvmm_page *page);
 PVMM_API void pvmm_page_put(struct pvmm_page *page);
 
-/* Counting mappings, by those who make and remove them. An underflow or overflow panics. */
+/*
+ * Counting mappings, for the alias ledger (pvmm/ledger.h), through which everybody else goes. An
+ * underflow panics; a count that reaches PVMM_COUNT_SATURATED stays there, with a report: the page
+ * never counts as clean again.
+ */
+#define PVMM_COUNT_SATURATED UINT32_MAX
 PVMM_API void pvmm_page_live_inc(struct pvmm_page *page);
 PVMM_API void pvmm_page_live_dec(struct pvmm_page *page);
+PVMM_API void pvmm_page_stale_inc(struct pvmm_page *page);
+PVMM_API void pvmm_page_stale_dec(struct pvmm_page *page);
 
 #endif

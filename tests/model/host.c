@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <pvmm/clock.h>
 #include <pvmm/log.h>
 #include <pvmm/p2m.h>
 #include <pvmm/symbol.h>
@@ -174,6 +175,14 @@ bool pvmm_read_safe(const uint64_t *addr, uint64_t *value)
 		return false;
 	*value = *addr;
 	return true;
+}
+
+/* A clock that tests can read: a nanosecond for each look. */
+uint64_t pvmm_clock_ns(void)
+{
+	static uint64_t now;
+
+	return __atomic_add_fetch(&now, 1, __ATOMIC_RELAXED);
 }
 
 /* --- faults --- */
