@@ -85,6 +85,26 @@ static void set_leaf(struct pvmm_space *space, const struct pvmm_walk *w, pvmm_v
 	}
 }
 
+/* Stores an entry that leads to a table; one of the user half stands in both roots. */
+static void set_upper(const struct pvmm_space *space, const struct pvmm_walk *w, pvmm_pte_t entry)
+{
+	const struct pvmm_walk_step *at = &w->step[w->stopped_at];
+
+	pvmm_pt_set(at->table, at->slot, entry);
+	if (w->stopped_at == PVMM_PT_LEVELS && pfn_valid(space->user_root))
+		pvmm_pt_set(space->user_root, at->slot, entry);
+}
+
+/* The entry of one root may stand when the one of the other was refused. */
+static void unset_upper(const struct pvmm_space *space, const struct pvmm_walk *w)
+{
+	if (w->stopped_at != PVMM_PT_LEVELS || !pfn_valid(space->user_root))
+		return;
+	pvmm_batch_begin();
+	set_upper(space, w, 0);
+	pvmm_batch_end(NULL);
+}
+
 /*
  * Puts an entry for va into the table where the walk stopped: the leaf itself, or the new tables
  * that lead to it. All or nothing.
@@ -92,7 +112,6 @@ static void set_leaf(struct pvmm_space *space, const struct pvmm_walk *w, pvmm_v
 static int insert_entry(struct pvmm_space *space, const struct pvmm_walk *w, pvmm_va_t va,
 			const struct chain *chain, pvmm_pte_t leaf)
 {
-	const struct pvmm_walk_step *at = &w->step[w->stopped_at];
 	bool live = space->state == PVMM_SPACE_PINNED;
 	struct pvmm_batch_failure failure;
 	char what[128];
@@ -102,7 +121,7 @@ static int insert_entry(struct pvmm_space *space, const struct pvmm_walk *w, pvm
 	if (live)
 		handover_queue(for_each_of_chain, chain);
 	if (chain->levels)
-		pvmm_pt_set(at->table, at->slot, entry_of_table(chain->table[chain->levels]));
+		set_upper(space, w, entry_of_table(chain->table[chain->levels]));
 	else
 		set_leaf(space, w, va, leaf);
 	err = pvmm_batch_end(&failure);
@@ -113,6 +132,7 @@ static int insert_entry(struct pvmm_space *space, const struct pvmm_walk *w, pvm
 		return 0;
 	}
 	if (chain->levels) {
+		unset_upper(space, w);
 		handover_undo(space, &failure, for_each_of_chain, chain);
 	} else {
 		pvmm_batch_describe(&failure, what, sizeof(what));

@@ -29,6 +29,7 @@ void space_init(pfn_t kernel_root)
 	pvmm_kernel_space = (struct pvmm_space){
 		.state = PVMM_SPACE_PINNED,
 		.root = kernel_root,
+		.user_root = PVMM_INVALID_PFN,
 		.next = &pvmm_kernel_space,
 		.prev = &pvmm_kernel_space,
 		.name = "kernel",
@@ -72,6 +73,7 @@ static void list_remove(struct pvmm_space *space)
 int space_visit(const struct pvmm_space *space, pvmm_pt_visit_fn *visit, void *ctx)
 {
 	unsigned int first = 0, last = PVMM_KERNEL_SLOT_FIRST - 1;
+	int err;
 
 	if (space_is_kernel(space)) {
 		first = PVMM_KERNEL_SLOT_FIRST;
@@ -79,7 +81,10 @@ int space_visit(const struct pvmm_space *space, pvmm_pt_visit_fn *visit, void *c
 	} else if (last > pvmm_pt_slot(PVMM_USER_END - 1, PVMM_PT_LEVELS)) {
 		last = pvmm_pt_slot(PVMM_USER_END - 1, PVMM_PT_LEVELS);
 	}
-	return pvmm_pt_visit(space->root, PVMM_PT_LEVELS, 0, first, last, visit, ctx);
+	err = pvmm_pt_visit(space->root, PVMM_PT_LEVELS, 0, first, last, visit, ctx);
+	if (!err && pfn_valid(space->user_root))
+		err = visit(space->user_root, PVMM_PT_LEVELS, 0, ctx);
+	return err;
 }
 
 static void copy_name(struct pvmm_space *space, const char *name)
@@ -93,16 +98,23 @@ static void copy_name(struct pvmm_space *space, const char *name)
 
 int pvmm_space_create(struct pvmm_space *space, const char *name)
 {
-	struct pvmm_page *root = pvmm_table_alloc(PVMM_PT_LEVELS);
 	const pvmm_pte_t *kernel = pvmm_pt_entries(pvmm_kernel_space.root);
+	struct pvmm_page *root = pvmm_table_alloc(PVMM_PT_LEVELS);
+	struct pvmm_page *user_root = PVMM_USER_ROOT ? pvmm_table_alloc(PVMM_PT_LEVELS) : NULL;
 
-	if (!root)
+	if (!root || (PVMM_USER_ROOT && !user_root)) {
+		if (root)
+			pvmm_table_free(root);
+		if (user_root)
+			pvmm_table_free(user_root);
 		return -XEN_ENOMEM;
+	}
 
 	*space = (struct pvmm_space){
 		.state = PVMM_SPACE_BUILDING,
 		.root = pvmm_page_pfn(root),
-		.nr_tables = 1,
+		.user_root = user_root ? pvmm_page_pfn(user_root) : PVMM_INVALID_PFN,
+		.nr_tables = 1 + PVMM_USER_ROOT,
 	};
 	copy_name(space, name);
 	for (unsigned int slot = PVMM_KERNEL_SLOT_FIRST; slot <= PVMM_KERNEL_SLOT_LAST; slot++)
@@ -139,16 +151,56 @@ static const unsigned int pin_command[] = {
 	[4] = MMUEXT_PIN_L4_TABLE,
 };
 
-static void queue_root_op(const struct pvmm_space *space, unsigned int cmd)
+static void queue_root_op(pfn_t root, unsigned int cmd)
 {
 	pvmm_batch_mmuext(&(struct mmuext_op){
 		.cmd = cmd,
-		.arg1.mfn = mfn_x(pvmm_pfn_to_mfn(space->root)),
+		.arg1.mfn = mfn_x(pvmm_pfn_to_mfn(root)),
 	});
 }
 
+/* The same for both roots. */
+static void queue_roots_op(const struct pvmm_space *space, unsigned int cmd)
+{
+	queue_root_op(space->root, cmd);
+	if (pfn_valid(space->user_root))
+		queue_root_op(space->user_root, cmd);
+}
+
+static void mark_root(pfn_t root, bool pinned)
+{
+	if (!pfn_valid(root))
+		return;
+	if (pinned)
+		__atomic_fetch_or(&pvmm_page(root)->flags, PVMM_PAGE_PINNED, __ATOMIC_RELAXED);
+	else
+		__atomic_fetch_and(&pvmm_page(root)->flags, (uint8_t)~PVMM_PAGE_PINNED,
+				   __ATOMIC_RELAXED);
+}
+
+static void mark_roots(const struct pvmm_space *space, bool pinned)
+{
+	mark_root(space->root, pinned);
+	mark_root(space->user_root, pinned);
+}
+
 /*
- * One batch: every table read-only, then the pin, with which Xen validates them all. Translations
+ * Xen refused the batch of a pin. The user half's root comes second: if it was the one refused, the
+ * other one is pinned.
+ */
+static void undo_pin(struct pvmm_space *space, const struct pvmm_batch_failure *failure)
+{
+	if (failure->kind == PVMM_BATCH_MMUEXT && pfn_valid(space->user_root) &&
+	    failure->op.ext.arg1.mfn == mfn_x(pvmm_pfn_to_mfn(space->user_root))) {
+		pvmm_batch_begin();
+		queue_root_op(space->root, MMUEXT_UNPIN_TABLE);
+		pvmm_batch_end(NULL);
+	}
+	handover_undo(space, failure, for_each_of_space, space);
+}
+
+/*
+ * One batch: every table read-only, then the pins, with which Xen validates them all. Translations
  * that still allow writing need no flush from us: Xen flushes when a frame changes its type.
  */
 static int pin_locked(struct pvmm_space *space)
@@ -161,15 +213,15 @@ static int pin_locked(struct pvmm_space *space)
 
 	pvmm_batch_begin();
 	handover_queue(for_each_of_space, space);
-	queue_root_op(space, pin_command[PVMM_PT_LEVELS]);
+	queue_roots_op(space, pin_command[PVMM_PT_LEVELS]);
 	err = pvmm_batch_end(&failure);
 	if (err) {
-		handover_undo(space, &failure, for_each_of_space, space);
+		undo_pin(space, &failure);
 		return err;
 	}
 
 	handover_done(for_each_of_space, space);
-	__atomic_fetch_or(&pvmm_page(space->root)->flags, PVMM_PAGE_PINNED, __ATOMIC_RELAXED);
+	mark_roots(space, true);
 	space->state = PVMM_SPACE_PINNED;
 	return 0;
 }
@@ -186,12 +238,11 @@ static int unpin_locked(struct pvmm_space *space)
 		return -XEN_EBUSY;
 
 	pvmm_batch_begin();
-	queue_root_op(space, MMUEXT_UNPIN_TABLE);
+	queue_roots_op(space, MMUEXT_UNPIN_TABLE);
 	handback_queue(for_each_of_space, space);
 	pvmm_batch_end(NULL);
 
-	__atomic_fetch_and(&pvmm_page(space->root)->flags, (uint8_t)~PVMM_PAGE_PINNED,
-			   __ATOMIC_RELAXED);
+	mark_roots(space, false);
 	handback_done(for_each_of_space, space);
 	space->state = PVMM_SPACE_BUILDING;
 	return 0;
@@ -231,11 +282,43 @@ static void count_vcpu(struct pvmm_space *space, int change)
 		__atomic_fetch_add(&space->nr_loaded, (uint32_t)change, __ATOMIC_ACQ_REL);
 }
 
+/* Queues the base pointers of a space: the kernel's has none for user mode. */
+static void queue_load(const struct pvmm_space *space)
+{
+	queue_root_op(space->root, MMUEXT_NEW_BASEPTR);
+	if (!PVMM_USER_ROOT)
+		return;
+	if (pfn_valid(space->user_root))
+		queue_root_op(space->user_root, MMUEXT_NEW_USER_BASEPTR);
+	else
+		pvmm_batch_mmuext(&(struct mmuext_op){.cmd = MMUEXT_NEW_USER_BASEPTR});
+}
+
+/* Loads a pinned space on this vCPU, or leaves the one it runs on. */
+static int load(const struct pvmm_space *space, const struct pvmm_space *before)
+{
+	struct pvmm_batch_failure failure;
+	char what[128];
+	int err;
+
+	pvmm_batch_begin();
+	queue_load(space);
+	err = pvmm_batch_end(&failure);
+	if (!err)
+		return 0;
+
+	pvmm_batch_describe(&failure, what, sizeof(what));
+	pvmm_log(PVMM_WARN, "space \"%s\" not loaded: %s", space->name, what);
+	/* One of the two may be loaded; what is loaded now can be loaded again. */
+	pvmm_batch_begin();
+	queue_load(before);
+	pvmm_batch_end(NULL);
+	return err;
+}
+
 int pvmm_space_activate(struct pvmm_space *space)
 {
 	struct pvmm_space **current = &current_space[pvmm_this_vcpu()];
-	struct pvmm_batch_failure failure;
-	char what[128];
 	int err;
 
 	if (*current == space)
@@ -244,17 +327,10 @@ int pvmm_space_activate(struct pvmm_space *space)
 
 	pvmm_spin_lock(&space->lock);
 	err = pin_locked(space);
-	if (!err) {
-		pvmm_batch_begin();
-		queue_root_op(space, MMUEXT_NEW_BASEPTR);
-		err = pvmm_batch_end(&failure);
-		if (err) {
-			pvmm_batch_describe(&failure, what, sizeof(what));
-			pvmm_log(PVMM_WARN, "space \"%s\" not loaded: %s", space->name, what);
-		} else {
-			count_vcpu(space, 1);
-		}
-	}
+	if (!err)
+		err = load(space, *current);
+	if (!err)
+		count_vcpu(space, 1);
 	pvmm_spin_unlock(&space->lock);
 	if (err)
 		return err;
@@ -310,7 +386,7 @@ int pvmm_space_destroy(struct pvmm_space *space)
 	if (!err) {
 		list_remove(space);
 		space_visit(space, visit_destroy, NULL);
-		space->root = PVMM_INVALID_PFN;
+		space->root = space->user_root = PVMM_INVALID_PFN;
 		space->nr_tables = space->nr_pages = 0;
 	}
 	pvmm_spin_unlock(&space->lock);

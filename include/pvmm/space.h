@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Address spaces: a root table with the kernel's half shared and a user half of its own.
+ * Address spaces: a root table with the kernel's half shared and a user half of its own. On x86_64
+ * there is a second root for user mode, with the user half alone, since a 64-bit PV kernel runs at
+ * the privilege of its user code; Xen loads the one or the other when it changes between them.
  *
  *	building ── pin ──► pinned ── activate ──► loaded
  *	    ▲                 │ ▲                     │
@@ -27,7 +29,8 @@ enum pvmm_space_state { PVMM_SPACE_BUILDING, PVMM_SPACE_PINNED };
 struct pvmm_space {
 	struct pvmm_spinlock lock; /* guards the tables of the user half and what is below */
 	enum pvmm_space_state state;
-	pfn_t root;
+	pfn_t root;	 /* the kernel's half and the user half */
+	pfn_t user_root; /* the user half alone; PVMM_INVALID_PFN where user mode has no own root */
 	uint32_t nr_tables;
 	uint32_t nr_pages;  /* mapped user pages */
 	uint32_t nr_loaded; /* vCPUs that run on it; not counted for the kernel's */

@@ -118,7 +118,7 @@ static int op_pin(void)
 static void memory_runs_out(void **state)
 {
 	(void)state;
-	assert_int_equal(with_little_memory(op_create), 1);
+	assert_int_equal(with_little_memory(op_create), 2);
 	assert_int_equal(with_little_memory(op_map_building), 3);
 	assert_int_equal(with_little_memory(op_map_building_near), 0);
 	assert_int_equal(with_little_memory(op_map_loaded), 3);

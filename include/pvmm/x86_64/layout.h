@@ -13,6 +13,9 @@
 #define PVMM_PT_ENTRIES	   (1u << PVMM_PT_INDEX_BITS)
 #define PVMM_VA_BITS	   48
 
+/* User mode runs on a root of its own, without the kernel's half (xen/xen.h, NEW_USER_BASEPTR). */
+#define PVMM_USER_ROOT 1
+
 /* All of the domain's memory, in pfn order. One root slot: 512 GiB. */
 #define PVMM_DIRECTMAP_BASE  0xffff888000000000ULL
 #define PVMM_DIRECTMAP_BYTES (1ULL << 39)
