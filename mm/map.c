@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns the making, changing and removing of single mappings in an address space, and of the tables
- * that a new one needs.
+ * Owns the making of entries in an address space, and of the tables that they need; and the single
+ * mapping: made, changed, removed.
  *
  * Invariant: an entry stands exactly if the page has its reference and its live count; when Xen
  * refuses, the tables and the counts are as before. Callers of the locked functions hold the
@@ -10,7 +10,8 @@
 #include <pvmm/alloc.h>
 #include <pvmm/log.h>
 #include <pvmm/p2m.h>
-#include "mm.h"
+#include "ledger.h"
+#include "space.h"
 
 /* New tables below an existing one, lowest level first; chain[0] unused. */
 struct chain {
@@ -46,32 +47,27 @@ static int chain_alloc(struct chain *chain, unsigned int levels)
 	return 0;
 }
 
-static pvmm_pte_t entry_of_table(const struct pvmm_page *table)
+pvmm_pte_t entry_of_table(const struct pvmm_page *table)
 {
 	return pvmm_pte(pvmm_pfn_to_mfn(pvmm_page_pfn(table)), PVMM_PROT_TABLE);
 }
 
-/* Links the new tables into each other, the leaf at the bottom: plain stores. */
-static void chain_fill(const struct chain *chain, pvmm_va_t va, pvmm_pte_t leaf)
+/* Links the new tables into each other, the leaves in the lowest: plain stores. */
+static void chain_fill(const struct chain *chain, pvmm_va_t va, const pvmm_pte_t *leaves,
+		       unsigned int nr)
 {
-	pvmm_pte_t entry = leaf;
-
-	for (unsigned int level = 1; level <= chain->levels; level++) {
-		struct pvmm_page *table = chain->table[level];
-
-		pvmm_pt_set(pvmm_page_pfn(table), pvmm_pt_slot(va, level), entry);
-		entry = entry_of_table(table);
-	}
+	if (!chain->levels)
+		return;
+	for (unsigned int i = 0; i < nr; i++)
+		pvmm_pt_set(pvmm_page_pfn(chain->table[1]), pvmm_pt_slot(va, 1) + i, leaves[i]);
+	for (unsigned int level = 2; level <= chain->levels; level++)
+		pvmm_pt_set(pvmm_page_pfn(chain->table[level]), pvmm_pt_slot(va, level),
+			    entry_of_table(chain->table[level - 1]));
 }
 
-/*
- * Stores the L1 entry for va. A translation that may be in a TLB is flushed: one of the kernel's,
- * or of a space that some vCPU runs on (to leave a space is to flush it).
- */
-static void set_leaf(struct pvmm_space *space, const struct pvmm_walk *w, pvmm_va_t va,
-		     pvmm_pte_t entry)
+void set_leaf(struct pvmm_space *space, const struct pvmm_walk_step *at, pvmm_va_t va,
+	      pvmm_pte_t entry)
 {
-	const struct pvmm_walk_step *at = &w->step[1];
 	bool present = pvmm_pte_present(at->entry);
 
 	if (space->state == PVMM_SPACE_BUILDING) {
@@ -80,37 +76,52 @@ static void set_leaf(struct pvmm_space *space, const struct pvmm_walk *w, pvmm_v
 		pvmm_batch_va_mapping(va, pvmm_pt_entry_maddr(at->table, at->slot), entry, present);
 	} else {
 		pvmm_pt_set(at->table, at->slot, entry);
-		if (present && __atomic_load_n(&space->nr_loaded, __ATOMIC_ACQUIRE))
+		if (present && space_is_loaded(space))
 			pvmm_batch_flush_va(va);
 	}
 }
 
-/* Stores an entry that leads to a table; one of the user half stands in both roots. */
-static void set_upper(const struct pvmm_space *space, const struct pvmm_walk *w, pvmm_pte_t entry)
+void set_upper(const struct pvmm_space *space, const struct pvmm_walk *w, unsigned int level,
+	       pvmm_pte_t entry)
 {
-	const struct pvmm_walk_step *at = &w->step[w->stopped_at];
+	const struct pvmm_walk_step *at = &w->step[level];
 
 	pvmm_pt_set(at->table, at->slot, entry);
-	if (w->stopped_at == PVMM_PT_LEVELS && pfn_valid(space->user_root))
+	if (level == PVMM_PT_LEVELS && pfn_valid(space->user_root))
 		pvmm_pt_set(space->user_root, at->slot, entry);
 }
 
-/* The entry of one root may stand when the one of the other was refused. */
-static void unset_upper(const struct pvmm_space *space, const struct pvmm_walk *w)
+/* Queues the leaves that there are. */
+static void set_leaves(struct pvmm_space *space, const struct pvmm_walk *w, pvmm_va_t va,
+		       const pvmm_pte_t *leaves, unsigned int nr)
 {
-	if (w->stopped_at != PVMM_PT_LEVELS || !pfn_valid(space->user_root))
-		return;
+	struct pvmm_walk_step at = w->step[1];
+
+	for (unsigned int i = 0; i < nr; i++, at.slot++, va += PVMM_PAGE_SIZE)
+		if (leaves[i])
+			set_leaf(space, &at, va, leaves[i]);
+}
+
+/* Xen refused: takes away what of it may stand, and may have been used by another vCPU. */
+static void unset(struct pvmm_space *space, const struct pvmm_walk *w, const pvmm_pte_t *leaves,
+		  unsigned int nr)
+{
 	pvmm_batch_begin();
-	set_upper(space, w, 0);
+	if (w->stopped_at > 1)
+		set_upper(space, w, w->stopped_at, 0);
+	for (unsigned int i = 0; w->stopped_at == 1 && i < nr; i++)
+		if (leaves[i])
+			pvmm_pt_set(w->step[1].table, w->step[1].slot + i, 0);
+	pvmm_batch_flush_all();
 	pvmm_batch_end(NULL);
 }
 
 /*
- * Puts an entry for va into the table where the walk stopped: the leaf itself, or the new tables
- * that lead to it. All or nothing.
+ * Puts leaves into the slots from va on, of one L1 table: the entries themselves, or the new tables
+ * that hold them. All or nothing.
  */
-static int insert_entry(struct pvmm_space *space, const struct pvmm_walk *w, pvmm_va_t va,
-			const struct chain *chain, pvmm_pte_t leaf)
+static int insert(struct pvmm_space *space, const struct pvmm_walk *w, pvmm_va_t va,
+		  const struct chain *chain, const pvmm_pte_t *leaves, unsigned int nr)
 {
 	bool live = space->state == PVMM_SPACE_PINNED;
 	struct pvmm_batch_failure failure;
@@ -121,9 +132,9 @@ static int insert_entry(struct pvmm_space *space, const struct pvmm_walk *w, pvm
 	if (live)
 		handover_queue(for_each_of_chain, chain);
 	if (chain->levels)
-		set_upper(space, w, entry_of_table(chain->table[chain->levels]));
+		set_upper(space, w, w->stopped_at, entry_of_table(chain->table[chain->levels]));
 	else
-		set_leaf(space, w, va, leaf);
+		set_leaves(space, w, va, leaves, nr);
 	err = pvmm_batch_end(&failure);
 
 	if (!err) {
@@ -131,8 +142,8 @@ static int insert_entry(struct pvmm_space *space, const struct pvmm_walk *w, pvm
 			handover_done(for_each_of_chain, chain);
 		return 0;
 	}
+	unset(space, w, leaves, nr);
 	if (chain->levels) {
-		unset_upper(space, w);
 		handover_undo(space, &failure, for_each_of_chain, chain);
 	} else {
 		pvmm_batch_describe(&failure, what, sizeof(what));
@@ -141,6 +152,31 @@ static int insert_entry(struct pvmm_space *space, const struct pvmm_walk *w, pvm
 	}
 	return err;
 }
+
+int map_leaves(struct pvmm_space *space, const struct pvmm_walk *w, pvmm_va_t va,
+	       const pvmm_pte_t *leaves, unsigned int nr)
+{
+	struct chain chain;
+	int err;
+
+	if (w->stopped_at > 1 && pvmm_pte_present(w->step[w->stopped_at].entry))
+		return -XEN_EINVAL;
+	err = chain_alloc(&chain, w->stopped_at - 1);
+	if (err)
+		return err;
+	chain_fill(&chain, va, leaves, nr);
+	err = insert(space, w, va, &chain, leaves, nr);
+	if (err) {
+		chain_free(&chain);
+		return err;
+	}
+	space->nr_tables += chain.levels;
+	for (unsigned int i = 0; i < nr; i++)
+		space->nr_pages += leaves[i] != 0;
+	return 0;
+}
+
+/* --- single mappings --- */
 
 /* Whether a mapping at va may be made in this space at all. */
 static int check_va(const struct pvmm_space *space, pvmm_va_t va)
@@ -152,17 +188,7 @@ static int check_va(const struct pvmm_space *space, pvmm_va_t va)
 	return pvmm_va_is_user(va) ? 0 : -XEN_EINVAL;
 }
 
-static int check_page(const struct pvmm_page *page, uint64_t prot)
-{
-	if (page->kind == PVMM_PAGE_FREE || page->kind == PVMM_PAGE_BALLOONED)
-		return -XEN_EINVAL;
-	if ((prot & PVMM_PTE_RW) && pvmm_page_table_level(page))
-		return -XEN_EBUSY;
-	return 0;
-}
-
-/* What the leaf entry of this space carries; 0 for a prot that is none. */
-static uint64_t leaf_prot(const struct pvmm_space *space, uint64_t prot)
+uint64_t leaf_prot(const struct pvmm_space *space, uint64_t prot)
 {
 	const uint64_t allowed = PVMM_PROT_RW | PVMM_PROT_USER;
 
@@ -175,29 +201,20 @@ static int map_locked(struct pvmm_space *space, pvmm_va_t va, struct pvmm_page *
 {
 	struct pvmm_walk w = pvmm_pt_walk(space->root, va);
 	pvmm_pte_t leaf = pvmm_pte(pvmm_pfn_to_mfn(pvmm_page_pfn(page)), prot);
-	struct chain chain;
 	int err;
 
-	if (pvmm_pte_present(w.step[w.stopped_at].entry))
-		return w.stopped_at == 1 ? -XEN_EEXIST : -XEN_EINVAL;
-	err = chain_alloc(&chain, w.stopped_at - 1);
+	/* Counted before the entry stands, so that a pin of the page never sees too few. */
+	err = ledger_live(page, prot);
 	if (err)
 		return err;
-	chain_fill(&chain, va, leaf);
-
-	/* Counted before the entry stands, so that a pin of the page never sees too few. */
 	pvmm_page_get(page);
-	pvmm_page_live_inc(page);
-	err = insert_entry(space, &w, va, &chain, leaf);
-	if (err) {
-		chain_free(&chain);
-		pvmm_page_live_dec(page);
-		pvmm_page_put(page);
-		return err;
-	}
-	space->nr_tables += chain.levels;
-	space->nr_pages++;
-	return 0;
+	if (w.stopped_at == 1 && pvmm_pte_present(w.step[1].entry))
+		err = -XEN_EEXIST;
+	else
+		err = map_leaves(space, &w, va, &leaf, 1);
+	if (err)
+		release_page(page);
+	return err;
 }
 
 int pvmm_space_map(struct pvmm_space *space, pvmm_va_t va, struct pvmm_page *page, uint64_t prot)
@@ -205,8 +222,6 @@ int pvmm_space_map(struct pvmm_space *space, pvmm_va_t va, struct pvmm_page *pag
 	uint64_t leaf = leaf_prot(space, prot);
 	int err = leaf ? check_va(space, va) : -XEN_EINVAL;
 
-	if (!err)
-		err = check_page(page, prot);
 	if (err)
 		return err;
 
@@ -216,16 +231,20 @@ int pvmm_space_map(struct pvmm_space *space, pvmm_va_t va, struct pvmm_page *pag
 	return err;
 }
 
-/* Replaces the present leaf entry for va and flushes it where a TLB may hold it. */
-static int change_entry(struct pvmm_space *space, const struct pvmm_walk *w, pvmm_va_t va,
-			pvmm_pte_t entry)
+void release_page(struct pvmm_page *page)
+{
+	ledger_dead(page);
+	pvmm_page_put(page);
+}
+
+int change_leaf(struct pvmm_space *space, const struct pvmm_walk *w, pvmm_va_t va, pvmm_pte_t entry)
 {
 	struct pvmm_batch_failure failure;
 	char what[128];
 	int err;
 
 	pvmm_batch_begin();
-	set_leaf(space, w, va, entry);
+	set_leaf(space, &w->step[1], va, entry);
 	err = pvmm_batch_end(&failure);
 	if (!err)
 		return 0;
@@ -236,20 +255,25 @@ static int change_entry(struct pvmm_space *space, const struct pvmm_walk *w, pvm
 	return err;
 }
 
+struct pvmm_page *page_of_leaf(pvmm_pte_t entry)
+{
+	pfn_t pfn;
+
+	if (!pvmm_pte_present(entry))
+		return NULL;
+	pfn = pvmm_mfn_to_pfn(pvmm_pte_mfn(entry));
+	return pfn_valid(pfn) ? pvmm_page(pfn) : NULL;
+}
+
 /* Looks va up for a change; fills in the page it maps. */
 static int find_mapped(struct pvmm_space *space, pvmm_va_t va, struct pvmm_walk *w,
 		       struct pvmm_page **page)
 {
-	pfn_t pfn;
-
 	*w = pvmm_pt_walk(space->root, va);
 	if (w->stopped_at != 1 || !pvmm_pte_present(w->step[1].entry))
 		return -XEN_ENOENT;
-	pfn = pvmm_mfn_to_pfn(pvmm_pte_mfn(w->step[1].entry));
-	if (!pfn_valid(pfn))
-		return -XEN_EINVAL;
-	*page = pvmm_page(pfn);
-	return 0;
+	*page = page_of_leaf(w->step[1].entry);
+	return *page ? 0 : -XEN_EINVAL;
 }
 
 int pvmm_space_unmap(struct pvmm_space *space, pvmm_va_t va)
@@ -264,16 +288,13 @@ int pvmm_space_unmap(struct pvmm_space *space, pvmm_va_t va)
 	pvmm_spin_lock(&space->lock);
 	err = find_mapped(space, va, &w, &page);
 	if (!err)
-		err = change_entry(space, &w, va, 0);
+		err = change_leaf(space, &w, va, 0);
 	if (!err)
 		space->nr_pages--;
 	pvmm_spin_unlock(&space->lock);
-	if (err)
-		return err;
-
-	pvmm_page_live_dec(page);
-	pvmm_page_put(page);
-	return 0;
+	if (!err)
+		release_page(page);
+	return err;
 }
 
 int pvmm_space_protect(struct pvmm_space *space, pvmm_va_t va, uint64_t prot)
@@ -288,10 +309,11 @@ int pvmm_space_protect(struct pvmm_space *space, pvmm_va_t va, uint64_t prot)
 
 	pvmm_spin_lock(&space->lock);
 	err = find_mapped(space, va, &w, &page);
+	/* It is counted as live, so it cannot become a page table meanwhile. */
+	if (!err && (prot & PVMM_PTE_RW) && pvmm_page_table_level(page))
+		err = -XEN_EBUSY;
 	if (!err)
-		err = check_page(page, prot);
-	if (!err)
-		err = change_entry(space, &w, va, pvmm_pte(pvmm_pte_mfn(w.step[1].entry), leaf));
+		err = change_leaf(space, &w, va, pvmm_pte(pvmm_pte_mfn(w.step[1].entry), leaf));
 	pvmm_spin_unlock(&space->lock);
 	return err;
 }

@@ -10,6 +10,7 @@
 void pages_init(uint64_t nr_pages);
 void alloc_init(void);
 void space_init(pfn_t kernel_root);
+void regions_init(void);
 
 /* The allocator's part of the audit: its lists against the page database. Returns problems. */
 unsigned int alloc_audit(void);
@@ -26,6 +27,24 @@ void stray_refused(struct pvmm_space *space, const struct pvmm_batch_failure *fa
 void report_refused_pin(const struct pvmm_space *space, const struct pvmm_batch_failure *failure,
 			const struct pvmm_mapping *found, unsigned int nr_found,
 			unsigned int nr_shown);
+
+/* The contents of pages in the direct map. */
+static inline void page_zero(struct pvmm_page *page)
+{
+	uint64_t *words = pvmm_page_virt(page);
+
+	for (unsigned int i = 0; i < PVMM_PAGE_SIZE / sizeof(*words); i++)
+		words[i] = 0;
+}
+
+static inline void page_copy(struct pvmm_page *to, const struct pvmm_page *from)
+{
+	const uint64_t *source = pvmm_page_virt(from);
+	uint64_t *words = pvmm_page_virt(to);
+
+	for (unsigned int i = 0; i < PVMM_PAGE_SIZE / sizeof(*words); i++)
+		words[i] = source[i];
+}
 
 bool space_is_kernel(const struct pvmm_space *space);
 

@@ -10,6 +10,7 @@
 #include <pvmm/p2m.h>
 #include <pvmm/pagetable.h>
 #include <pvmm/space.h>
+#include "mm.h"
 
 struct pvmm_walk pvmm_pt_walk(pfn_t root, pvmm_va_t va)
 {
@@ -70,14 +71,10 @@ uint64_t pvmm_pt_entry_maddr(pfn_t table, unsigned int slot)
 struct pvmm_page *pvmm_table_alloc(unsigned int level)
 {
 	struct pvmm_page *page;
-	pvmm_pte_t *entries;
 
 	page = pvmm_page_alloc(0, (enum pvmm_page_kind)(PVMM_PAGE_L1 + level - 1));
-	if (!page)
-		return NULL;
-	entries = pvmm_page_virt(page);
-	for (unsigned int slot = 0; slot < PVMM_PT_ENTRIES; slot++)
-		entries[slot] = 0;
+	if (page)
+		page_zero(page);
 	return page;
 }
 
@@ -87,7 +84,10 @@ void pvmm_table_free(struct pvmm_page *page)
 		pvmm_panic("pfn 0x%llx freed as a page table is %s, by %pS",
 			   (unsigned long long)pfn_x(pvmm_page_pfn(page)),
 			   pvmm_page_kind_name(page->kind), __builtin_return_address(0));
-	pvmm_page_free(page, 0);
+	/* Somebody may have mapped it, read-only: it stays, as an ordinary page, until that goes.
+	 */
+	page->kind = PVMM_PAGE_KERNEL;
+	pvmm_page_put(page);
 }
 
 void pvmm_pt_set(pfn_t table, unsigned int slot, pvmm_pte_t pte)

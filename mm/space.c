@@ -5,12 +5,11 @@
  * Invariant: all tables of a space are building or all are read-only, as its state says (the
  * kernel's are read-only always); a table is freed only when no root that Xen knows leads to it.
  */
-#include <pvmm/alloc.h>
 #include <pvmm/log.h>
 #include <pvmm/p2m.h>
 #include <pvmm/space.h>
 #include <pvmm/vcpu.h>
-#include "mm.h"
+#include "space.h"
 
 struct pvmm_space pvmm_kernel_space;
 
@@ -184,39 +183,54 @@ static void mark_roots(const struct pvmm_space *space, bool pinned)
 	mark_root(space->user_root, pinned);
 }
 
-/*
- * Xen refused the batch of a pin. The user half's root comes second: if it was the one refused, the
- * other one is pinned.
- */
-static void undo_pin(struct pvmm_space *space, const struct pvmm_batch_failure *failure)
+/* What became of the pins of a batch that Xen refused a part of. */
+struct pin_fate {
+	const struct pvmm_space *space;
+	bool root_refused, user_root_refused;
+};
+
+static void note_refusal(const struct pvmm_batch_failure *op, bool tried, void *ctx)
 {
-	if (failure->kind == PVMM_BATCH_MMUEXT && pfn_valid(space->user_root) &&
-	    failure->op.ext.arg1.mfn == mfn_x(pvmm_pfn_to_mfn(space->user_root))) {
-		pvmm_batch_begin();
+	struct pin_fate *fate = ctx;
+	uint64_t mfn = op->op.ext.arg1.mfn;
+
+	(void)tried;
+	if (op->kind != PVMM_BATCH_MMUEXT)
+		return;
+	fate->root_refused |= mfn == mfn_x(pvmm_pfn_to_mfn(fate->space->root));
+	fate->user_root_refused |= mfn == mfn_x(pvmm_pfn_to_mfn(fate->space->user_root));
+}
+
+/* Xen may have gone on to the pins behind a refusal, and have accepted one of them. */
+static void undo_pins(const struct pin_fate *fate)
+{
+	const struct pvmm_space *space = fate->space;
+
+	pvmm_batch_begin();
+	if (!fate->root_refused)
 		queue_root_op(space->root, MMUEXT_UNPIN_TABLE);
-		pvmm_batch_end(NULL);
-	}
-	handover_undo(space, failure, for_each_of_space, space);
+	if (!fate->user_root_refused && pfn_valid(space->user_root))
+		queue_root_op(space->user_root, MMUEXT_UNPIN_TABLE);
+	pvmm_batch_end(NULL);
 }
 
 /*
  * One batch: every table read-only, then the pins, with which Xen validates them all. Translations
  * that still allow writing need no flush from us: Xen flushes when a frame changes its type.
  */
-static int pin_locked(struct pvmm_space *space)
+int pin_end_batch(struct pvmm_space *space)
 {
+	struct pin_fate fate = {.space = space};
 	struct pvmm_batch_failure failure;
 	int err;
 
-	if (space->state == PVMM_SPACE_PINNED)
-		return 0;
-
-	pvmm_batch_begin();
+	pvmm_batch_on_refusal(note_refusal, &fate);
 	handover_queue(for_each_of_space, space);
 	queue_roots_op(space, pin_command[PVMM_PT_LEVELS]);
 	err = pvmm_batch_end(&failure);
 	if (err) {
-		undo_pin(space, &failure);
+		undo_pins(&fate);
+		handover_undo(space, &failure, for_each_of_space, space);
 		return err;
 	}
 
@@ -224,6 +238,14 @@ static int pin_locked(struct pvmm_space *space)
 	mark_roots(space, true);
 	space->state = PVMM_SPACE_PINNED;
 	return 0;
+}
+
+static int pin_locked(struct pvmm_space *space)
+{
+	if (space->state == PVMM_SPACE_PINNED)
+		return 0;
+	pvmm_batch_begin();
+	return pin_end_batch(space);
 }
 
 /*
@@ -234,7 +256,7 @@ static int unpin_locked(struct pvmm_space *space)
 {
 	if (space->state != PVMM_SPACE_PINNED)
 		return -XEN_EINVAL;
-	if (__atomic_load_n(&space->nr_loaded, __ATOMIC_ACQUIRE))
+	if (space_is_loaded(space))
 		return -XEN_EBUSY;
 
 	pvmm_batch_begin();
@@ -340,33 +362,28 @@ int pvmm_space_activate(struct pvmm_space *space)
 	return 0;
 }
 
-/* Gives up what a table of a dying space holds, then the table. */
-static int visit_destroy(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
-{
-	const pvmm_pte_t *entries = pvmm_pt_entries(table);
-
-	(void)va, (void)ctx;
-	for (unsigned int slot = 0; level == 1 && slot < PVMM_PT_ENTRIES; slot++) {
-		pfn_t pfn;
-
-		if (!pvmm_pte_present(entries[slot]))
-			continue;
-		pfn = pvmm_mfn_to_pfn(pvmm_pte_mfn(entries[slot]));
-		if (!pfn_valid(pfn))
-			continue;
-		pvmm_page_live_dec(pvmm_page(pfn));
-		pvmm_page_put(pvmm_page(pfn));
-	}
-	pvmm_table_free(pvmm_page(table));
-	return 0;
-}
-
-/* A table that is mapped (read-only) somewhere cannot go: its page would be reused under the
- * mapping. */
+/* A table that somebody has mapped, read-only, is still in use. */
 static int visit_mapped(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
 {
 	(void)level, (void)va, (void)ctx;
 	return pvmm_page(table)->live ? -XEN_EBUSY : 0;
+}
+
+/* Takes a space that no vCPU runs on from Xen, and gives up all that it has. */
+static void dismantle(struct pvmm_space *space)
+{
+	struct dying dying = DYING_NONE;
+
+	pvmm_batch_begin();
+	if (space->state == PVMM_SPACE_PINNED)
+		queue_roots_op(space, MMUEXT_UNPIN_TABLE);
+	space_visit(space, dying_visit, &dying);
+	pvmm_batch_end(NULL);
+	mark_roots(space, false);
+	dying_free(space, &dying);
+	(void)region_cut(space, 0, PVMM_USER_END);
+	space->state = PVMM_SPACE_BUILDING;
+	space->root = space->user_root = PVMM_INVALID_PFN;
 }
 
 /*
@@ -380,14 +397,10 @@ int pvmm_space_destroy(struct pvmm_space *space)
 	if (space_is_kernel(space))
 		return -XEN_EBUSY;
 	pvmm_spin_lock(&space->lock);
-	err = space_visit(space, visit_mapped, NULL);
-	if (!err && space->state == PVMM_SPACE_PINNED)
-		err = unpin_locked(space);
+	err = space_is_loaded(space) ? -XEN_EBUSY : space_visit(space, visit_mapped, NULL);
 	if (!err) {
 		list_remove(space);
-		space_visit(space, visit_destroy, NULL);
-		space->root = space->user_root = PVMM_INVALID_PFN;
-		space->nr_tables = space->nr_pages = 0;
+		dismantle(space);
 	}
 	pvmm_spin_unlock(&space->lock);
 	return err;

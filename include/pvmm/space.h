@@ -34,9 +34,12 @@ struct pvmm_space {
 	uint32_t nr_tables;
 	uint32_t nr_pages;  /* mapped user pages */
 	uint32_t nr_loaded; /* vCPUs that run on it; not counted for the kernel's */
+	struct region *regions;
 	struct pvmm_space *next, *prev;
 	char name[PVMM_SPACE_NAME_BYTES];
 };
+
+struct region;
 
 /* The kernel's own: its root is what the other roots copy their upper half from. Always pinned. */
 extern PVMM_API struct pvmm_space pvmm_kernel_space;
@@ -54,6 +57,52 @@ PVMM_API int pvmm_space_map(struct pvmm_space *space, pvmm_va_t va, struct pvmm_
 
 /* Removes the mapping, flushes it on all vCPUs, then drops its reference. */
 PVMM_API int pvmm_space_unmap(struct pvmm_space *space, pvmm_va_t va);
+
+/*
+ * Declares a region: private pages of the space that appear, zeroed, when they are touched
+ * (pvmm_space_fault). prot is what they allow. -XEN_EEXIST if it overlaps another one.
+ */
+PVMM_API int pvmm_space_region(struct pvmm_space *space, pvmm_va_t start, uint64_t nr_pages,
+			       uint64_t prot);
+
+/*
+ * Resolves a page fault at a user address, error_code as the trap gave it: a page that appears, or
+ * a copy of one that is shared. 0: the access can be repeated. -XEN_EFAULT: no region allows it.
+ * -XEN_ENOMEM. At most two traps.
+ */
+PVMM_API int pvmm_space_fault(struct pvmm_space *space, pvmm_va_t va, uint64_t error_code);
+
+/* How many pages a fault fills at once: a power of two up to 64. -XEN_EINVAL for anything else. */
+PVMM_API int pvmm_fault_around(unsigned int nr_pages);
+
+/*
+ * Fills a range that is all regions now, one trap for each 2 MiB of it. On -XEN_ENOMEM what fitted
+ * is filled.
+ */
+PVMM_API int pvmm_space_populate(struct pvmm_space *space, pvmm_va_t start, uint64_t nr_pages);
+
+/*
+ * Unmaps everything in a range, regions and single mappings, and gives tables back that nothing
+ * else is in. The one thing it may need memory for is a region that goes on at both sides of the
+ * range: -XEN_ENOMEM, and nothing has changed. A whole region, or an end of one, always goes.
+ */
+PVMM_API int pvmm_space_unmap_range(struct pvmm_space *space, pvmm_va_t start, uint64_t nr_pages);
+
+/*
+ * Changes what a range of regions allows, and flushes. -XEN_ENOENT if it is not all regions;
+ * -XEN_ENOMEM, with no right changed.
+ */
+PVMM_API int pvmm_space_protect_range(struct pvmm_space *space, pvmm_va_t start, uint64_t nr_pages,
+				      uint64_t prot);
+
+/* Unmaps all of the user half, in one trap, also of the space that this vCPU runs on. */
+PVMM_API int pvmm_space_clear(struct pvmm_space *space);
+
+/*
+ * Makes copy a space with the same user half. Pages of regions are shared until one of the two
+ * writes; what pvmm_space_map has mapped is shared for good. The copy is pinned; one trap.
+ */
+PVMM_API int pvmm_space_clone(struct pvmm_space *copy, struct pvmm_space *space, const char *name);
 
 /* Changes what the mapping allows, and flushes it on all vCPUs. */
 PVMM_API int pvmm_space_protect(struct pvmm_space *space, pvmm_va_t va, uint64_t prot);

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns the copying of an address space: the copy shares the pages of regions until somebody writes
+ * (mm/fault.c), and all that was mapped by hand for good.
+ *
+ * First everything is allocated, then nothing can fail but Xen: the copy's tables are filled, and
+ * one batch makes the shared pages read-only in the original, hands the copy's tables to Xen and
+ * flushes. When Xen refuses, the copy is given up; that the original's pages are read-only by then
+ * does no harm: its next write finds itself the only owner.
+ */
+#include <pvmm/log.h>
+#include "ledger.h"
+#include "space.h"
+
+/* The copy's tables that nothing was put into yet, by level, linked through the page database. */
+struct stock {
+	uint32_t first[PVMM_PT_LEVELS + 1];
+};
+
+struct copying {
+	struct pvmm_space *from, *to;
+	struct stock stock;
+	struct pvmm_page *table[PVMM_PT_LEVELS + 1]; /* the copy's, on the way to where we are */
+};
+
+static void stock_free(struct stock *stock)
+{
+	for (unsigned int level = 1; level <= PVMM_PT_LEVELS; level++)
+		while (stock->first[level] != PVMM_PAGE_NONE) {
+			struct pvmm_page *page = pvmm_page(_pfn(stock->first[level]));
+
+			stock->first[level] = page->next;
+			pvmm_table_free(page);
+		}
+}
+
+/* One table of the copy for each of the original's but the roots. */
+static int visit_stock(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
+{
+	struct stock *stock = ctx;
+	struct pvmm_page *page;
+
+	(void)table, (void)va;
+	if (level == PVMM_PT_LEVELS)
+		return 0;
+	page = pvmm_table_alloc(level);
+	if (!page)
+		return -XEN_ENOMEM;
+	page->next = stock->first[level];
+	stock->first[level] = (uint32_t)pfn_x(pvmm_page_pfn(page));
+	return 0;
+}
+
+static struct pvmm_page *take(struct stock *stock, unsigned int level)
+{
+	struct pvmm_page *page = pvmm_page(_pfn(stock->first[level]));
+
+	stock->first[level] = page->next;
+	return page;
+}
+
+/* The copy's table of this level for va, linked in below its parents; made if it is not there. */
+static struct pvmm_page *copy_table(struct copying *c, pvmm_va_t va, unsigned int level)
+{
+	struct pvmm_page *parent, *page = c->table[level];
+	unsigned int slot = pvmm_pt_slot(va, level + 1);
+
+	if (page)
+		return page;
+	parent = copy_table(c, va, level + 1);
+	page = c->table[level] = take(&c->stock, level);
+	c->to->nr_tables++;
+	pvmm_pt_set(pvmm_page_pfn(parent), slot, entry_of_table(page));
+	if (level + 1 == PVMM_PT_LEVELS && pfn_valid(c->to->user_root))
+		pvmm_pt_set(c->to->user_root, slot, entry_of_table(page));
+	return page;
+}
+
+/* Copies one entry; a page of a region loses its writability, in both spaces. */
+static void copy_leaf(struct copying *c, const struct pvmm_walk_step *at, pvmm_va_t va)
+{
+	struct pvmm_page *page = page_of_leaf(at->entry);
+	pvmm_pte_t entry = at->entry;
+
+	if (!page)
+		return;
+	if (pvmm_pte_writable(entry) && region_at(c->from, va)) {
+		entry &= ~(PVMM_PTE_RW | PVMM_PTE_DIRTY);
+		pvmm_pt_set(at->table, at->slot, entry);
+	}
+	pvmm_page_get(page);
+	/* It is mapped already, just like that. */
+	pvmm_page_live_inc(page);
+	pvmm_pt_set(pvmm_page_pfn(copy_table(c, va, 1)), at->slot, entry);
+	c->to->nr_pages++;
+}
+
+/* Children come before their parents: with a table of the original its counterpart is complete. */
+static int visit_copy(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
+{
+	const pvmm_pte_t *entries = pvmm_pt_entries(table);
+	struct pvmm_walk_step at = {.table = table};
+	struct copying *c = ctx;
+
+	if (level == PVMM_PT_LEVELS)
+		return 0;
+	for (; level == 1 && at.slot < PVMM_PT_ENTRIES; at.slot++) {
+		at.entry = entries[at.slot];
+		if (pvmm_pte_present(at.entry))
+			copy_leaf(c, &at, va + at.slot * PVMM_PAGE_SIZE);
+	}
+	c->table[level] = NULL;
+	return 0;
+}
+
+/*
+ * Fills the copy and pins it, in one batch. The original is flushed where it runs: a page that it
+ * could still write to through an old translation would be written in the copy too.
+ */
+static int copy_locked(struct copying *c)
+{
+	pvmm_batch_begin();
+	space_visit(c->from, visit_copy, c);
+	if (space_is_loaded(c->from))
+		pvmm_batch_flush_all();
+	return pin_end_batch(c->to);
+}
+
+int pvmm_space_clone(struct pvmm_space *copy, struct pvmm_space *space, const char *name)
+{
+	struct copying c = {.from = space, .to = copy};
+	int err;
+
+	if (space_is_kernel(space) || copy == space)
+		return -XEN_EINVAL;
+	pvmm_batch_assert_closed("the copying of an address space");
+	for (unsigned int level = 0; level <= PVMM_PT_LEVELS; level++)
+		c.stock.first[level] = PVMM_PAGE_NONE;
+	err = pvmm_space_create(copy, name);
+	if (err)
+		return err;
+	c.table[PVMM_PT_LEVELS] = pvmm_page(copy->root);
+
+	pvmm_spin_lock(&space->lock);
+	err = region_copy(copy, space);
+	if (!err)
+		err = space_visit(space, visit_stock, &c.stock);
+	if (!err)
+		err = copy_locked(&c);
+	pvmm_spin_unlock(&space->lock);
+
+	stock_free(&c.stock);
+	if (err)
+		(void)pvmm_space_destroy(copy);
+	return err;
+}
