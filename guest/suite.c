@@ -31,7 +31,7 @@ bool suite_check_equal(uint64_t a, uint64_t b, const char *text, const char *fil
 /* Tables of the kernel's own that a test makes necessary stay: they are not lost. */
 static uint64_t pages_accounted_for(void)
 {
-	return pvmm_free_pages() + pvmm_kernel_space.nr_tables;
+	return pvmm_free_pages() + pvmm_table_cache_stats().nr_pages + pvmm_kernel_space.nr_tables;
 }
 
 static void run_test(const struct suite *suite, const struct test *test)

@@ -103,7 +103,8 @@ static int audit_table(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
 	struct state_audit *a = ctx;
 
 	(void)va;
-	if (pvmm_page_table_level(page) == level && readonly == a->readonly &&
+	if (pvmm_page_table_level(page) == level &&
+	    (readonly == a->readonly || (page->flags & PVMM_PAGE_KEPT)) &&
 	    !(page->flags & PVMM_PAGE_SUSPECT))
 		return 0;
 	pvmm_log(PVMM_ERROR, "audit: pfn 0x%llx is used as an L%u table but is %s, flags 0x%x",

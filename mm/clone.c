@@ -12,9 +12,12 @@
 #include "ledger.h"
 #include "space.h"
 
-/* The copy's tables that nothing was put into yet, by level, linked through the page database. */
+/*
+ * The copy's tables that nothing was put into yet, by level, in the order in which they are needed,
+ * linked through the page database.
+ */
 struct stock {
-	uint32_t first[PVMM_PT_LEVELS + 1];
+	uint32_t first[PVMM_PT_LEVELS], last[PVMM_PT_LEVELS];
 };
 
 struct copying {
@@ -23,40 +26,46 @@ struct copying {
 	struct pvmm_page *table[PVMM_PT_LEVELS + 1]; /* the copy's, on the way to where we are */
 };
 
-static void stock_free(struct stock *stock)
-{
-	for (unsigned int level = 1; level <= PVMM_PT_LEVELS; level++)
-		while (stock->first[level] != PVMM_PAGE_NONE) {
-			struct pvmm_page *page = pvmm_page(_pfn(stock->first[level]));
-
-			stock->first[level] = page->next;
-			pvmm_table_free(page);
-		}
-}
-
-/* One table of the copy for each of the original's but the roots. */
-static int visit_stock(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
-{
-	struct stock *stock = ctx;
-	struct pvmm_page *page;
-
-	(void)table, (void)va;
-	if (level == PVMM_PT_LEVELS)
-		return 0;
-	page = pvmm_table_alloc(level);
-	if (!page)
-		return -XEN_ENOMEM;
-	page->next = stock->first[level];
-	stock->first[level] = (uint32_t)pfn_x(pvmm_page_pfn(page));
-	return 0;
-}
-
 static struct pvmm_page *take(struct stock *stock, unsigned int level)
 {
 	struct pvmm_page *page = pvmm_page(_pfn(stock->first[level]));
 
 	stock->first[level] = page->next;
 	return page;
+}
+
+static void stock_free(struct stock *stock)
+{
+	for (unsigned int level = 1; level < PVMM_PT_LEVELS; level++)
+		while (stock->first[level] != PVMM_PAGE_NONE)
+			table_release(take(stock, level));
+}
+
+/*
+ * One table of the copy for each of the original's that maps something, but the roots. Kept ones
+ * only for the lowest level: an upper table is filled by stores, whatever it leads to.
+ */
+static int visit_stock(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
+{
+	unsigned int nr = nr_present(pvmm_pt_entries(table));
+	struct stock *stock = ctx;
+	struct pvmm_page *page;
+	uint32_t pfn;
+
+	(void)va;
+	if (level == PVMM_PT_LEVELS || !nr)
+		return 0;
+	page = table_obtain(level, level == 1 && nr <= TABLE_FEW_ENTRIES);
+	if (!page)
+		return -XEN_ENOMEM;
+	page->next = PVMM_PAGE_NONE;
+	pfn = (uint32_t)pfn_x(pvmm_page_pfn(page));
+	if (stock->first[level] == PVMM_PAGE_NONE)
+		stock->first[level] = pfn;
+	else
+		pvmm_page(_pfn(stock->last[level]))->next = pfn;
+	stock->last[level] = pfn;
+	return 0;
 }
 
 /* The copy's table of this level for va, linked in below its parents; made if it is not there. */
@@ -126,6 +135,38 @@ static int copy_locked(struct copying *c)
 	return pin_end_batch(c->to);
 }
 
+/*
+ * Xen refused, perhaps before it had stored all entries of kept tables: what the copy maps is known
+ * from the original.
+ */
+static int visit_undo(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
+{
+	const pvmm_pte_t *entries = pvmm_pt_entries(table);
+	struct copying *c = ctx;
+	struct pvmm_walk w;
+
+	if (level != 1)
+		return 0;
+	w = pvmm_pt_walk(c->to->root, va);
+	for (unsigned int slot = 0; slot < PVMM_PT_ENTRIES; slot++) {
+		struct pvmm_page *page = page_of_leaf(entries[slot]);
+
+		if (!page)
+			continue;
+		pvmm_pt_set(w.step[1].table, slot, 0);
+		release_page(page);
+		c->to->nr_pages--;
+	}
+	return 0;
+}
+
+static void undo_copy(struct copying *c)
+{
+	pvmm_batch_begin();
+	space_visit(c->from, visit_undo, c);
+	pvmm_batch_end(NULL);
+}
+
 int pvmm_space_clone(struct pvmm_space *copy, struct pvmm_space *space, const char *name)
 {
 	struct copying c = {.from = space, .to = copy};
@@ -134,7 +175,7 @@ int pvmm_space_clone(struct pvmm_space *copy, struct pvmm_space *space, const ch
 	if (space_is_kernel(space) || copy == space)
 		return -XEN_EINVAL;
 	pvmm_batch_assert_closed("the copying of an address space");
-	for (unsigned int level = 0; level <= PVMM_PT_LEVELS; level++)
+	for (unsigned int level = 0; level < PVMM_PT_LEVELS; level++)
 		c.stock.first[level] = PVMM_PAGE_NONE;
 	err = pvmm_space_create(copy, name);
 	if (err)
@@ -145,8 +186,11 @@ int pvmm_space_clone(struct pvmm_space *copy, struct pvmm_space *space, const ch
 	err = region_copy(copy, space);
 	if (!err)
 		err = space_visit(space, visit_stock, &c.stock);
-	if (!err)
+	if (!err) {
 		err = copy_locked(&c);
+		if (err)
+			undo_copy(&c);
+	}
 	pvmm_spin_unlock(&space->lock);
 
 	stock_free(&c.stock);

@@ -16,16 +16,24 @@
  */
 static struct pvmm_spinlock suspect_lock = PVMM_SPINLOCK_INIT;
 
+/* A table that is kept is Xen's already, and stays so. */
+static bool changes_hands(const struct pvmm_page *page)
+{
+	return !(page->flags & PVMM_PAGE_KEPT);
+}
+
 static void queue_protect(struct pvmm_page *page, void *ctx)
 {
 	(void)ctx;
-	pvmm_table_queue_protect(page);
+	if (changes_hands(page))
+		pvmm_table_queue_protect(page);
 }
 
 static void queue_unprotect(struct pvmm_page *page, void *ctx)
 {
 	(void)ctx;
-	pvmm_table_queue_unprotect(page);
+	if (changes_hands(page))
+		pvmm_table_queue_unprotect(page);
 }
 
 static void mark_readonly(struct pvmm_page *page, void *ctx)
@@ -37,13 +45,15 @@ static void mark_readonly(struct pvmm_page *page, void *ctx)
 static void mark_writable(struct pvmm_page *page, void *ctx)
 {
 	(void)ctx;
-	pvmm_table_mark(page, false);
+	if (changes_hands(page))
+		pvmm_table_mark(page, false);
 }
 
 static void mark_suspect(struct pvmm_page *page, void *ctx)
 {
 	(void)ctx;
-	__atomic_fetch_or(&page->flags, PVMM_PAGE_SUSPECT, __ATOMIC_RELAXED);
+	if (changes_hands(page))
+		__atomic_fetch_or(&page->flags, PVMM_PAGE_SUSPECT, __ATOMIC_RELAXED);
 }
 
 static void clear_suspect(struct pvmm_page *page, void *ctx)

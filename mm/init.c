@@ -3,6 +3,7 @@
 #include <pvmm/log.h>
 #include <pvmm/p2m.h>
 #include "ledger.h"
+#include "space.h"
 
 /* A table of the kernel's root as the boot left it: read-only already, and for good. */
 static int claim_table(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
@@ -23,6 +24,7 @@ void pvmm_mm_init(uint64_t nr_pages, pfn_t kernel_root)
 	ledger_init();
 	space_init(kernel_root);
 	regions_init();
+	table_cache_init();
 	space_visit(&pvmm_kernel_space, claim_table, NULL);
 	pvmm_page(kernel_root)->flags |= PVMM_PAGE_PINNED;
 }

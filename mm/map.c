@@ -30,14 +30,19 @@ static void for_each_of_chain(const void *tables, void (*fn)(struct pvmm_page *,
 static void chain_free(const struct chain *chain)
 {
 	for (unsigned int level = 1; level <= chain->levels; level++)
-		pvmm_table_free(chain->table[level]);
+		table_release(chain->table[level]);
 }
 
-static int chain_alloc(struct chain *chain, unsigned int levels)
+/* Tables for nr entries in the lowest of them; for a space that Xen holds, kept ones if it pays. */
+static int chain_alloc(struct chain *chain, const struct pvmm_space *space, unsigned int levels,
+		       unsigned int nr)
 {
+	bool live = space->state == PVMM_SPACE_PINNED;
+
 	chain->levels = 0;
 	for (unsigned int level = 1; level <= levels; level++) {
-		chain->table[level] = pvmm_table_alloc(level);
+		chain->table[level] =
+			table_obtain(level, live && (level > 1 || nr <= TABLE_FEW_ENTRIES));
 		if (!chain->table[level]) {
 			chain_free(chain);
 			return -XEN_ENOMEM;
@@ -52,7 +57,7 @@ pvmm_pte_t entry_of_table(const struct pvmm_page *table)
 	return pvmm_pte(pvmm_pfn_to_mfn(pvmm_page_pfn(table)), PVMM_PROT_TABLE);
 }
 
-/* Links the new tables into each other, the leaves in the lowest: plain stores. */
+/* Links the new tables into each other, the leaves in the lowest; a kept one's in the batch. */
 static void chain_fill(const struct chain *chain, pvmm_va_t va, const pvmm_pte_t *leaves,
 		       unsigned int nr)
 {
@@ -102,13 +107,26 @@ static void set_leaves(struct pvmm_space *space, const struct pvmm_walk *w, pvmm
 			set_leaf(space, &at, va, leaves[i]);
 }
 
+/* The kept ones of the new tables are to be empty again. */
+static void chain_empty(const struct chain *chain, pvmm_va_t va, unsigned int nr)
+{
+	for (unsigned int level = chain->levels; level > 0; level--) {
+		struct pvmm_page *table = chain->table[level];
+
+		for (unsigned int i = 0;
+		     (table->flags & PVMM_PAGE_KEPT) && i < (level == 1 ? nr : 1); i++)
+			pvmm_pt_set(pvmm_page_pfn(table), pvmm_pt_slot(va, level) + i, 0);
+	}
+}
+
 /* Xen refused: takes away what of it may stand, and may have been used by another vCPU. */
-static void unset(struct pvmm_space *space, const struct pvmm_walk *w, const pvmm_pte_t *leaves,
-		  unsigned int nr)
+static void unset(struct pvmm_space *space, const struct pvmm_walk *w, pvmm_va_t va,
+		  const struct chain *chain, const pvmm_pte_t *leaves, unsigned int nr)
 {
 	pvmm_batch_begin();
 	if (w->stopped_at > 1)
 		set_upper(space, w, w->stopped_at, 0);
+	chain_empty(chain, va, nr);
 	for (unsigned int i = 0; w->stopped_at == 1 && i < nr; i++)
 		if (leaves[i])
 			pvmm_pt_set(w->step[1].table, w->step[1].slot + i, 0);
@@ -131,6 +149,7 @@ static int insert(struct pvmm_space *space, const struct pvmm_walk *w, pvmm_va_t
 	pvmm_batch_begin();
 	if (live)
 		handover_queue(for_each_of_chain, chain);
+	chain_fill(chain, va, leaves, nr);
 	if (chain->levels)
 		set_upper(space, w, w->stopped_at, entry_of_table(chain->table[chain->levels]));
 	else
@@ -142,7 +161,7 @@ static int insert(struct pvmm_space *space, const struct pvmm_walk *w, pvmm_va_t
 			handover_done(for_each_of_chain, chain);
 		return 0;
 	}
-	unset(space, w, leaves, nr);
+	unset(space, w, va, chain, leaves, nr);
 	if (chain->levels) {
 		handover_undo(space, &failure, for_each_of_chain, chain);
 	} else {
@@ -161,10 +180,9 @@ int map_leaves(struct pvmm_space *space, const struct pvmm_walk *w, pvmm_va_t va
 
 	if (w->stopped_at > 1 && pvmm_pte_present(w->step[w->stopped_at].entry))
 		return -XEN_EINVAL;
-	err = chain_alloc(&chain, w->stopped_at - 1);
+	err = chain_alloc(&chain, space, w->stopped_at - 1, nr);
 	if (err)
 		return err;
-	chain_fill(&chain, va, leaves, nr);
 	err = insert(space, w, va, &chain, leaves, nr);
 	if (err) {
 		chain_free(&chain);

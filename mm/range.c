@@ -65,11 +65,13 @@ static bool only_in(const pvmm_pte_t *entries, unsigned int first, unsigned int 
 /* Takes a whole L1 table out: one entry cleared instead of its many. */
 static void unmap_table(struct pvmm_space *space, const struct pvmm_walk *w)
 {
-	struct dying dying = DYING_NONE;
+	struct dying dying;
 
+	dying_init(&dying);
 	pvmm_batch_begin();
-	set_upper(space, w, 2, 0);
 	dying_add(&dying, w->step[1].table, 1);
+	set_upper(space, w, 2, 0);
+	dying_queue(&dying);
 	if (space_is_loaded(space))
 		pvmm_batch_flush_all();
 	pvmm_batch_end(NULL);
@@ -138,14 +140,13 @@ int pvmm_space_unmap_range(struct pvmm_space *space, pvmm_va_t start, uint64_t n
 /* One batch takes the user half out of the roots, whatever is in it. */
 int pvmm_space_clear(struct pvmm_space *space)
 {
-	struct dying dying = DYING_NONE;
-	unsigned int last = pvmm_pt_slot(PVMM_USER_END - 1, PVMM_PT_LEVELS);
+	unsigned int last = space_last_user_slot();
+	struct dying dying;
 
 	if (space_is_kernel(space))
 		return -XEN_EINVAL;
-	if (last >= PVMM_KERNEL_SLOT_FIRST)
-		last = PVMM_KERNEL_SLOT_FIRST - 1;
 
+	dying_init(&dying);
 	pvmm_spin_lock(&space->lock);
 	(void)region_cut(space, 0, PVMM_USER_END);
 	pvmm_batch_begin();
@@ -157,9 +158,10 @@ int pvmm_space_clear(struct pvmm_space *space)
 		if (!pvmm_pte_present(entry))
 			continue;
 		w = pvmm_pt_walk(space->root, va);
-		set_upper(space, &w, PVMM_PT_LEVELS, 0);
 		dying_add(&dying, pvmm_mfn_to_pfn(pvmm_pte_mfn(entry)), PVMM_PT_LEVELS - 1);
+		set_upper(space, &w, PVMM_PT_LEVELS, 0);
 	}
+	dying_queue(&dying);
 	if (space_is_loaded(space))
 		pvmm_batch_flush_all();
 	pvmm_batch_end(NULL);

@@ -69,16 +69,21 @@ static void list_remove(struct pvmm_space *space)
 	pvmm_spin_unlock(&list_lock);
 }
 
+unsigned int space_last_user_slot(void)
+{
+	unsigned int last = pvmm_pt_slot(PVMM_USER_END - 1, PVMM_PT_LEVELS);
+
+	return last < PVMM_KERNEL_SLOT_FIRST ? last : PVMM_KERNEL_SLOT_FIRST - 1;
+}
+
 int space_visit(const struct pvmm_space *space, pvmm_pt_visit_fn *visit, void *ctx)
 {
-	unsigned int first = 0, last = PVMM_KERNEL_SLOT_FIRST - 1;
+	unsigned int first = 0, last = space_last_user_slot();
 	int err;
 
 	if (space_is_kernel(space)) {
 		first = PVMM_KERNEL_SLOT_FIRST;
 		last = PVMM_KERNEL_SLOT_LAST;
-	} else if (last > pvmm_pt_slot(PVMM_USER_END - 1, PVMM_PT_LEVELS)) {
-		last = pvmm_pt_slot(PVMM_USER_END - 1, PVMM_PT_LEVELS);
 	}
 	err = pvmm_pt_visit(space->root, PVMM_PT_LEVELS, 0, first, last, visit, ctx);
 	if (!err && pfn_valid(space->user_root))
@@ -143,13 +148,6 @@ static void for_each_of_space(const void *space, void (*fn)(struct pvmm_page *, 
 
 /* --- pinning --- */
 
-static const unsigned int pin_command[] = {
-	[1] = MMUEXT_PIN_L1_TABLE,
-	[2] = MMUEXT_PIN_L2_TABLE,
-	[3] = MMUEXT_PIN_L3_TABLE,
-	[4] = MMUEXT_PIN_L4_TABLE,
-};
-
 static void queue_root_op(pfn_t root, unsigned int cmd)
 {
 	pvmm_batch_mmuext(&(struct mmuext_op){
@@ -158,12 +156,18 @@ static void queue_root_op(pfn_t root, unsigned int cmd)
 	});
 }
 
-/* The same for both roots. */
-static void queue_roots_op(const struct pvmm_space *space, unsigned int cmd)
+static void queue_unpins(const struct pvmm_space *space)
 {
-	queue_root_op(space->root, cmd);
+	table_queue_unpin(pvmm_page(space->root));
 	if (pfn_valid(space->user_root))
-		queue_root_op(space->user_root, cmd);
+		table_queue_unpin(pvmm_page(space->user_root));
+}
+
+static void queue_pins(const struct pvmm_space *space)
+{
+	table_queue_pin(pvmm_page(space->root));
+	if (pfn_valid(space->user_root))
+		table_queue_pin(pvmm_page(space->user_root));
 }
 
 static void mark_root(pfn_t root, bool pinned)
@@ -208,9 +212,9 @@ static void undo_pins(const struct pin_fate *fate)
 
 	pvmm_batch_begin();
 	if (!fate->root_refused)
-		queue_root_op(space->root, MMUEXT_UNPIN_TABLE);
+		table_queue_unpin(pvmm_page(space->root));
 	if (!fate->user_root_refused && pfn_valid(space->user_root))
-		queue_root_op(space->user_root, MMUEXT_UNPIN_TABLE);
+		table_queue_unpin(pvmm_page(space->user_root));
 	pvmm_batch_end(NULL);
 }
 
@@ -226,7 +230,7 @@ int pin_end_batch(struct pvmm_space *space)
 
 	pvmm_batch_on_refusal(note_refusal, &fate);
 	handover_queue(for_each_of_space, space);
-	queue_roots_op(space, pin_command[PVMM_PT_LEVELS]);
+	queue_pins(space);
 	err = pvmm_batch_end(&failure);
 	if (err) {
 		undo_pins(&fate);
@@ -248,6 +252,16 @@ static int pin_locked(struct pvmm_space *space)
 	return pin_end_batch(space);
 }
 
+/* A kept table holds those that it leads to: a space that is building has none. */
+static void unkeep(struct pvmm_page *page, void *ctx)
+{
+	(void)ctx;
+	if (!(page->flags & PVMM_PAGE_KEPT))
+		return;
+	table_queue_unpin(page);
+	table_mark_kept(page, false);
+}
+
 /*
  * The reverse, in the reverse order: only when Xen no longer holds the tables may they become
  * writable. Again Xen flushes at the change of type.
@@ -260,7 +274,8 @@ static int unpin_locked(struct pvmm_space *space)
 		return -XEN_EBUSY;
 
 	pvmm_batch_begin();
-	queue_roots_op(space, MMUEXT_UNPIN_TABLE);
+	queue_unpins(space);
+	for_each_of_space(space, unkeep, NULL);
 	handback_queue(for_each_of_space, space);
 	pvmm_batch_end(NULL);
 
@@ -372,12 +387,14 @@ static int visit_mapped(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx
 /* Takes a space that no vCPU runs on from Xen, and gives up all that it has. */
 static void dismantle(struct pvmm_space *space)
 {
-	struct dying dying = DYING_NONE;
+	struct dying dying;
 
+	dying_init(&dying);
 	pvmm_batch_begin();
-	if (space->state == PVMM_SPACE_PINNED)
-		queue_roots_op(space, MMUEXT_UNPIN_TABLE);
 	space_visit(space, dying_visit, &dying);
+	if (space->state == PVMM_SPACE_PINNED)
+		queue_unpins(space);
+	dying_queue(&dying);
 	pvmm_batch_end(NULL);
 	mark_roots(space, false);
 	dying_free(space, &dying);

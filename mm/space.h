@@ -18,6 +18,9 @@ struct region;
 
 /* --- the space as a whole (space.c) --- */
 
+/* The last root slot of the user half. */
+unsigned int space_last_user_slot(void);
+
 /*
  * Queues the pin of a building space behind what the batch, an outermost one, holds already, and
  * ends the batch. On a refusal the space is building as before.
@@ -82,27 +85,62 @@ bool is_all_regions(const struct pvmm_space *space, pvmm_va_t start, pvmm_va_t e
 
 /* --- tables that go (teardown.c) --- */
 
-/* Tables that nothing leads to once the batch is sent, linked through the page database. */
-struct dying {
-	uint32_t first;
-};
+/* Few enough entries that setting and clearing each costs less than validating the whole table. */
+#define TABLE_FEW_ENTRIES 24
 
-#define DYING_NONE             \
-	{                      \
-		PVMM_PAGE_NONE \
-	}
-
-/* Takes a table and all below it; queues, in a batch, that they become writable again. */
-void dying_add(struct dying *dying, pfn_t table, unsigned int level);
-
-/* The same for one table, as a visit; ctx is the struct dying. */
-int dying_visit(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx);
+/* Pages that the emptied tables of one batch may have mapped; bounds the stack it takes. */
+#define DYING_PAGES 128
 
 /*
- * The batch is sent, and with it a flush of what could hold them: gives up the pages that they
- * mapped, then the tables.
+ * Tables that nothing leads to once the batch is sent, linked through the page database: those that
+ * go back to the allocator, and those that are emptied and kept.
  */
+struct dying {
+	uint32_t gone, kept;
+	unsigned int nr_pages;
+	struct pvmm_page *pages[DYING_PAGES]; /* what the kept ones mapped */
+};
+
+static inline void dying_init(struct dying *dying)
+{
+	dying->gone = dying->kept = PVMM_PAGE_NONE;
+	dying->nr_pages = 0;
+}
+
+/*
+ * In one batch: dying_add takes a table and all below it (dying_visit: one table, as a visit; ctx
+ * is the struct dying), then the caller queues what takes the entries away that lead to them, then
+ * dying_queue the rest, and a flush of what could hold them.
+ */
+void dying_add(struct dying *dying, pfn_t table, unsigned int level);
+int dying_visit(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx);
+void dying_queue(const struct dying *dying);
+
+/* The batch is sent: gives up the pages that they mapped, then the tables. */
 void dying_free(struct pvmm_space *space, struct dying *dying);
+
+/* How many entries of a table are present. */
+unsigned int nr_present(const pvmm_pte_t *entries);
+
+/* Queue the pin of a table for itself, or its end; note it when that has succeeded. */
+void table_queue_pin(const struct pvmm_page *page);
+void table_queue_unpin(const struct pvmm_page *page);
+void table_mark_kept(struct pvmm_page *page, bool kept);
+
+/* --- tables kept for use (table_cache.c) --- */
+
+void table_cache_init(void);
+
+/* An empty table that Xen has validated, or NULL. Its entries are changed in a batch. */
+struct pvmm_page *table_cache_take(unsigned int level);
+
+/* A table for a space, kept or building; and back, empty, to where it came from. */
+struct pvmm_page *table_obtain(unsigned int level, bool may_be_kept);
+void table_release(struct pvmm_page *page);
+
+/* Whether there is room for one more, which then must be given. */
+bool table_cache_reserve(unsigned int level);
+void table_cache_give(struct pvmm_page *page);
 
 /* --- regions (region.c) --- */
 

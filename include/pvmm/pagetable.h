@@ -4,6 +4,7 @@
  *
  *	building    allocated, zeroed, writable in the direct map; entries are plain stores
  *	read-only   read-only in the direct map; entries change through Xen, in a batch
+ *	kept        read-only, and pinned for itself: it need not be validated when it is used
  *
  * A table is read-only from just before Xen validates it (pin, or hooking into a validated table)
  * until it is validated no more.
@@ -60,8 +61,25 @@ PVMM_API uint64_t pvmm_pt_entry_maddr(pfn_t table, unsigned int slot);
 /* A zeroed page for a table of this level, in state "building"; NULL when memory is out. */
 PVMM_API struct pvmm_page *pvmm_table_alloc(unsigned int level);
 
-/* Frees a table's page, which must be in state "building" and no part of any tree. */
+/*
+ * Frees a table's page, which must be in state "building" and no part of any tree. If somebody has
+ * it mapped, it stays until the last mapping goes.
+ */
 PVMM_API void pvmm_table_free(struct pvmm_page *page);
+
+/* Tables that are kept validated for their next use. */
+struct pvmm_table_cache_stats {
+	uint64_t nr_pages; /* now */
+	uint64_t hits, misses;
+};
+
+PVMM_API struct pvmm_table_cache_stats pvmm_table_cache_stats(void);
+
+/*
+ * Gives them all back to the allocator, in one trap; returns how many. For when memory runs short.
+ * No batch may be open.
+ */
+PVMM_API unsigned int pvmm_table_cache_shrink(void);
 
 /*
  * Stores an entry: a plain store into a table that is building, a queued update (inside a batch)

@@ -252,6 +252,7 @@ static void give_back(void)
 			pvmm_page_free(blocks[i].page, blocks[i].order);
 	for (unsigned int i = 0; i < PAGES; i++)
 		pvmm_page_put(pages[i]);
+	pvmm_table_cache_shrink();
 	fuzz_must(pvmm_free_pages() + pvmm_kernel_space.nr_tables - kernel_tables_at_boot ==
 		  free_at_boot);
 }

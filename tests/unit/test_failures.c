@@ -182,7 +182,7 @@ enum { CLEAN, BROKEN = 2, NOT_REACHED };
 static int run_injected(void *ctx)
 {
 	const struct injection *in = ctx;
-	uint64_t free = pvmm_free_pages(), lost;
+	uint64_t free = unit_free_pages(), lost;
 	unsigned int problems;
 	bool fired;
 
@@ -200,7 +200,7 @@ static int run_injected(void *ctx)
 		problems = model_check() + pvmm_audit();
 	}
 	/* The kernel's own new tables stay: two for the vmap region. */
-	lost = free - pvmm_free_pages();
+	lost = free - unit_free_pages();
 	if (problems || lost > 2) {
 		fprintf(stderr, "%u problems, %llu pages lost\n%s", problems,
 			(unsigned long long)lost, model_output());

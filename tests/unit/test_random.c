@@ -397,7 +397,7 @@ static void tear_down(void)
 
 static void run(uint64_t nr_steps)
 {
-	uint64_t free = pvmm_free_pages();
+	uint64_t free = unit_free_pages();
 	uint32_t kernel_tables = pvmm_kernel_space.nr_tables;
 
 	set_up();
@@ -409,7 +409,7 @@ static void run(uint64_t nr_steps)
 		}
 	}
 	tear_down();
-	assert_int_equal(pvmm_free_pages() + pvmm_kernel_space.nr_tables - kernel_tables, free);
+	assert_int_equal(unit_free_pages() + pvmm_kernel_space.nr_tables - kernel_tables, free);
 	assert_clean();
 }
 

@@ -59,6 +59,8 @@ static void finish(void)
 	assert_int_equal(pvmm_space_activate(&pvmm_kernel_space), 0);
 	assert_int_equal(pvmm_space_destroy(&space), 0);
 	assert_clean();
+	pvmm_table_cache_shrink();
+	assert_clean();
 	assert_int_equal(pvmm_free_pages(), free_before);
 }
 
@@ -382,6 +384,76 @@ static void tables_go_after_the_flush(void **state)
 	finish();
 }
 
+/* --- tables kept for their next use --- */
+
+/* The second process of a kind needs no validation but of the upper levels of its copy. */
+static void kept_tables_are_used_again(void **state)
+{
+	(void)state;
+	start(30);
+	put(&space, UNIT_VA, 1);
+	assert_int_equal(pvmm_space_clear(&space), 0);
+	assert_int_equal(pvmm_table_cache_stats().nr_pages, 3);
+	assert_clean();
+
+	model_counters_reset();
+	assert_int_equal(pvmm_space_region(&space, UNIT_VA, 30, PVMM_PROT_RW), 0);
+	assert_int_equal(get(&space, UNIT_VA), 0);
+	put(&space, UNIT_VA, 2);
+	assert_int_equal(model_counters().validations, 0);
+	assert_int_equal(model_counters().traps, 1);
+	assert_int_equal(pvmm_table_cache_stats().nr_pages, 0);
+	assert_int_equal(pvmm_space_clear(&space), 0);
+
+	assert_int_equal(pvmm_space_region(&space, UNIT_VA, 30, PVMM_PROT_RW), 0);
+	put(&space, UNIT_VA, 3);
+	for (unsigned int i = 0; i < 5; i++) {
+		model_counters_reset();
+		assert_int_equal(pvmm_space_clone(&copy, &space, "copy"), 0);
+		assert_int_equal(pvmm_space_destroy(&copy), 0);
+		assert_clean();
+		/* L3, L2 and two roots; not the L1, from the second time on. */
+		assert_int_equal(model_counters().validations, i ? 4 : 5);
+	}
+	finish();
+}
+
+/* One that is dense is validated as a whole: no entry of it costs an operation. */
+static void dense_tables_are_not_kept(void **state)
+{
+	(void)state;
+	start(512);
+	assert_int_equal(pvmm_space_populate(&space, UNIT_VA, 512), 0);
+	assert_int_equal(pvmm_space_clear(&space), 0);
+	assert_int_equal(pvmm_table_cache_stats().nr_pages, 2); /* L2 and L3 */
+	finish();
+}
+
+static void the_cache_is_limited_and_given_back(void **state)
+{
+	uint64_t kept;
+
+	(void)state;
+	free_before = pvmm_free_pages();
+	assert_int_equal(pvmm_space_create(&space, "wide"), 0);
+	for (uint64_t i = 0; i < 100; i++)
+		assert_int_equal(
+			pvmm_space_region(&space, UNIT_VA + i * TABLE_BYTES, 1, PVMM_PROT_RW), 0);
+	assert_int_equal(pvmm_space_activate(&space), 0);
+	for (uint64_t i = 0; i < 100; i++)
+		put(&space, UNIT_VA + i * TABLE_BYTES, i);
+	assert_int_equal(pvmm_space_clear(&space), 0);
+	kept = pvmm_table_cache_stats().nr_pages;
+	assert_in_range(kept, 20, 90);
+	assert_clean();
+
+	model_counters_reset();
+	assert_int_equal(pvmm_table_cache_shrink(), kept);
+	assert_int_equal(model_counters().traps, kept > 64 ? 2 : 1);
+	assert_int_equal(pvmm_table_cache_shrink(), 0);
+	finish();
+}
+
 /* --- without memory, and refused by Xen --- */
 
 /* With so many free pages: either all is done, or nothing is. */
@@ -460,7 +532,7 @@ static int life(void)
 }
 
 /* Each single operation of a life, or each hypercall, is refused in turn. */
-static void life_refused(unsigned int op, bool single)
+static void life_refused(unsigned int op, bool single, bool warm)
 {
 	unsigned int refused = 0;
 
@@ -469,6 +541,12 @@ static void life_refused(unsigned int op, bool single)
 
 		unit_reboot(&(struct model_options){0});
 		start(30);
+		if (warm) {
+			assert_int_equal(life(), 0);
+			assert_int_equal(pvmm_space_clear(&space), 0);
+			assert_int_equal(pvmm_space_region(&space, UNIT_VA, 30, PVMM_PROT_RW), 0);
+			assert_true(pvmm_table_cache_stats().nr_pages > 3);
+		}
 		if (single)
 			model_fail_operation(op, nth, -XEN_EINVAL);
 		else
@@ -507,8 +585,10 @@ static void refused_pins_leave_no_copy(void **state)
 static void refused_operations_change_nothing(void **state)
 {
 	(void)state;
-	life_refused(__HYPERVISOR_mmu_update, true);
-	life_refused(__HYPERVISOR_update_va_mapping, false);
+	for (int warm = 0; warm <= 1; warm++) {
+		life_refused(__HYPERVISOR_mmu_update, true, warm);
+		life_refused(__HYPERVISOR_update_va_mapping, false, warm);
+	}
 }
 
 /* Random operations on two spaces against a plain record of their contents. */
@@ -557,6 +637,8 @@ static void random_contents(void **state)
 		if (exists[i])
 			assert_int_equal(pvmm_space_destroy(spaces[i]), 0);
 	assert_clean();
+	pvmm_table_cache_shrink();
+	assert_clean();
 	assert_int_equal(pvmm_free_pages(), free_before);
 }
 
@@ -574,6 +656,9 @@ int main(void)
 		UNIT_TEST(protection_keeps_sharing),
 		UNIT_TEST(pieces_go),
 		UNIT_TEST(tables_go_after_the_flush),
+		UNIT_TEST(kept_tables_are_used_again),
+		UNIT_TEST(dense_tables_are_not_kept),
+		UNIT_TEST(the_cache_is_limited_and_given_back),
 		UNIT_TEST(copy_with_little_memory),
 		UNIT_TEST(fault_with_little_memory),
 		UNIT_TEST(refused_pins_leave_no_copy),

@@ -34,7 +34,7 @@ static void make(struct pvmm_space *space, unsigned int nr, uint64_t stride)
 static void create(void **state)
 {
 	struct pvmm_space space;
-	uint64_t free = pvmm_free_pages();
+	uint64_t free = unit_free_pages();
 
 	(void)state;
 	model_counters_reset();
@@ -52,7 +52,7 @@ static void create(void **state)
 	}
 	assert_clean();
 	assert_int_equal(pvmm_space_destroy(&space), 0);
-	assert_int_equal(pvmm_free_pages(), free);
+	assert_int_equal(unit_free_pages(), free);
 	assert_clean();
 }
 
@@ -99,7 +99,7 @@ static void map_errors(void **state)
 	assert_int_equal(pvmm_space_create(&space, "e"), 0);
 	assert_int_equal(pvmm_space_map(&space, UNIT_VA, page, PVMM_PROT_RW), 0);
 	pvmm_page_put(freed);
-	free = pvmm_free_pages();
+	free = unit_free_pages();
 
 	for (unsigned int pinned = 0; pinned < 2; pinned++) {
 		struct pvmm_page *root = pvmm_page(space.root);
@@ -140,7 +140,7 @@ static void map_errors(void **state)
 				 -XEN_EINVAL);
 		assert_int_equal(page->live, 1);
 		assert_int_equal(page->refs, 2);
-		assert_int_equal(pvmm_free_pages(), free);
+		assert_int_equal(unit_free_pages(), free);
 		assert_clean();
 		assert_int_equal(pvmm_space_pin(&space), 0);
 	}
@@ -334,7 +334,7 @@ static void tables_stay_readonly(void **state)
 /* Destroying gives everything back, whatever state the space is in; shared pages stay. */
 static void destroy_gives_all_back(void **state)
 {
-	uint64_t free = pvmm_free_pages();
+	uint64_t free = unit_free_pages();
 
 	(void)state;
 	for (unsigned int kind = 0; kind < 4; kind++) {
@@ -357,7 +357,7 @@ static void destroy_gives_all_back(void **state)
 		assert_int_equal(shared->live, 1);
 		assert_clean();
 		assert_int_equal(pvmm_space_destroy(&b), 0);
-		assert_int_equal(pvmm_free_pages(), free);
+		assert_int_equal(unit_free_pages(), free);
 		assert_clean();
 	}
 }
@@ -397,11 +397,11 @@ static void block_outlives_its_mappings(void **state)
 	(void)state;
 	make(&space, 1, MIB2);
 	for (unsigned int i = 0; i < 8; i++) {
-		uint64_t free = pvmm_free_pages();
+		uint64_t free = unit_free_pages();
 
 		if (!pvmm_space_map(&space, UNIT_VA + 4096, &block[i], PVMM_PROT_RW))
 			assert_int_equal(pvmm_space_unmap(&space, UNIT_VA + 4096), 0);
-		assert_int_equal(pvmm_free_pages(), free);
+		assert_int_equal(unit_free_pages(), free);
 		assert_int_equal(block[i].kind, PVMM_PAGE_USER);
 	}
 	pvmm_page_free(block, 3);

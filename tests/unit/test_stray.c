@@ -50,7 +50,7 @@ static void assert_refused(int err, pfn_t pfn, pvmm_va_t va, const struct pvmm_s
 	struct pvmm_stray_record record;
 	char text[64];
 
-	free_before = pvmm_free_pages();
+	free_before = unit_free_pages();
 	model_output_clear();
 	assert_int_equal(pvmm_space_pin(&space), err);
 
@@ -78,7 +78,7 @@ static void assert_refused(int err, pfn_t pfn, pvmm_va_t va, const struct pvmm_s
 
 	assert_int_equal(space.state, PVMM_SPACE_BUILDING);
 	assert_int_equal(space.nr_loaded, 0);
-	assert_int_equal(pvmm_free_pages(), free_before);
+	assert_int_equal(unit_free_pages(), free_before);
 	assert_false(model_write_faults(pvmm_pfn_to_virt(space.root)));
 	assert_int_equal(model_frame_of(space.root).type, MODEL_WRITABLE);
 	assert_model_clean();
@@ -259,13 +259,13 @@ static void stray_of_a_new_table(void **state)
 	assert_int_equal(
 		unit_set(l1.table, l1.slot + 1, unit_pte(pvmm_page_pfn(reused), PVMM_PROT_RW)), 0);
 	pvmm_page_put(reused); /* the next page to be allocated */
-	free_before = pvmm_free_pages();
+	free_before = unit_free_pages();
 
 	assert_int_equal(pvmm_space_map(&space, where, page, PVMM_PROT_RW), -XEN_EINVAL);
 	assert_int_equal(pvmm_stray_last().nr_found, 1);
 	assert_true(pfn_eq(pvmm_stray_last().first.pfn, pvmm_page_pfn(reused)));
 	assert_int_equal(pvmm_stray_last().first.va, va + PVMM_PAGE_SIZE);
-	assert_int_equal(pvmm_free_pages(), free_before);
+	assert_int_equal(unit_free_pages(), free_before);
 	assert_int_equal(space.nr_tables, tables);
 	assert_int_equal(page->live, 0);
 	assert_int_equal(page->refs, 1);

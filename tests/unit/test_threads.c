@@ -173,7 +173,7 @@ static void four_vcpus(void **state)
 	assert_int_equal(
 		pvmm_space_map(&pvmm_kernel_space, PVMM_VMAP_BASE, shared[0], PVMM_PROT_RO), 0);
 	assert_int_equal(pvmm_space_unmap(&pvmm_kernel_space, PVMM_VMAP_BASE), 0);
-	free = pvmm_free_pages();
+	free = unit_free_pages();
 	assert_int_equal(pvmm_space_create(&common, "common"), 0);
 
 	model_threads(true);
@@ -198,7 +198,7 @@ static void four_vcpus(void **state)
 		assert_int_equal(shared[i]->live, 0);
 		assert_int_equal(shared[i]->refs, 1);
 	}
-	assert_int_equal(pvmm_free_pages(), free);
+	assert_int_equal(unit_free_pages(), free);
 	assert_clean();
 }
 

@@ -63,6 +63,11 @@ int unit_set(pfn_t table, unsigned int slot, pvmm_pte_t pte)
 	return pvmm_hc_mmu_update(&update, 1, &done);
 }
 
+uint64_t unit_free_pages(void)
+{
+	return pvmm_free_pages() + pvmm_table_cache_stats().nr_pages;
+}
+
 int unit_ext(unsigned int cmd, mfn_t mfn)
 {
 	struct mmuext_op op = {.cmd = cmd, .arg1.mfn = mfn_x(mfn)};

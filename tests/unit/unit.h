@@ -44,6 +44,9 @@ void unit_assert_clean(const char *file, int line);
 pfn_t unit_page(void);
 pfn_t unit_page_of(enum pvmm_page_kind kind);
 
+/* Free pages, and those that the table-page cache would give back. */
+uint64_t unit_free_pages(void);
+
 /* One hypercall each. */
 int unit_set(pfn_t table, unsigned int slot, pvmm_pte_t pte);
 int unit_ext(unsigned int cmd, mfn_t mfn);

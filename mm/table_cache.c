@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns the tables that nothing leads to and that Xen has validated all the same: each is pinned for
+ * itself, read-only and empty. To use one costs no change of type, no validation and no TLB flush,
+ * but every entry goes through Xen; so it pays for tables with few entries, which is what faults
+ * and copies of small processes make and what their ends give back.
+ *
+ * Refilled by tables that would be freed (mm/teardown.c), up to a limit for each level; given back
+ * when memory runs out.
+ *
+ * Invariant: a page on a list has PVMM_PAGE_KEPT, PVMM_PAGE_READONLY, one reference, no mapping,
+ * and nothing but zeroes in it. nr counts those and the ones on their way here.
+ */
+#include <pvmm/alloc.h>
+#include <pvmm/p2m.h>
+#include <pvmm/spinlock.h>
+#include "ledger.h"
+#include "space.h"
+
+/*
+ * How many of each level. A small process has three L1 tables, two L2 and one or two L3: this holds
+ * what ten of them give back, 480 KiB at most.
+ */
+static const unsigned int limits[PVMM_PT_LEVELS] = {[1] = 64, [2] = 32, [3] = 24};
+
+struct cache {
+	uint32_t first;
+	unsigned int nr;
+};
+
+/* Guards the lists; outside the allocator's lock. */
+static struct pvmm_spinlock lock = PVMM_SPINLOCK_INIT;
+static struct cache caches[PVMM_PT_LEVELS];
+static struct pvmm_table_cache_stats stats;
+
+void table_cache_init(void)
+{
+	for (unsigned int level = 0; level < PVMM_PT_LEVELS; level++)
+		caches[level] = (struct cache){PVMM_PAGE_NONE, 0};
+	stats = (struct pvmm_table_cache_stats){0};
+}
+
+struct pvmm_page *table_cache_take(unsigned int level)
+{
+	struct cache *cache = &caches[level];
+	struct pvmm_page *page = NULL;
+
+	pvmm_spin_lock(&lock);
+	if (cache->first != PVMM_PAGE_NONE) {
+		page = pvmm_page(_pfn(cache->first));
+		cache->first = page->next;
+		cache->nr--;
+		stats.hits++;
+	} else {
+		stats.misses++;
+	}
+	pvmm_spin_unlock(&lock);
+	return page;
+}
+
+struct pvmm_page *table_obtain(unsigned int level, bool may_be_kept)
+{
+	struct pvmm_page *page = may_be_kept ? table_cache_take(level) : NULL;
+
+	return page ? page : pvmm_table_alloc(level);
+}
+
+/* One more than the limit, if others have filled the cache meanwhile. */
+void table_release(struct pvmm_page *page)
+{
+	if (!(page->flags & PVMM_PAGE_KEPT)) {
+		pvmm_table_free(page);
+		return;
+	}
+	pvmm_spin_lock(&lock);
+	caches[pvmm_page_table_level(page)].nr++;
+	pvmm_spin_unlock(&lock);
+	table_cache_give(page);
+}
+
+bool table_cache_reserve(unsigned int level)
+{
+	bool has_room;
+
+	pvmm_spin_lock(&lock);
+	has_room = caches[level].nr < limits[level];
+	caches[level].nr += has_room;
+	pvmm_spin_unlock(&lock);
+	return has_room;
+}
+
+void table_cache_give(struct pvmm_page *page)
+{
+	struct cache *cache = &caches[pvmm_page_table_level(page)];
+
+	pvmm_spin_lock(&lock);
+	page->next = cache->first;
+	cache->first = (uint32_t)pfn_x(pvmm_page_pfn(page));
+	pvmm_spin_unlock(&lock);
+}
+
+struct pvmm_table_cache_stats pvmm_table_cache_stats(void)
+{
+	struct pvmm_table_cache_stats now;
+
+	pvmm_spin_lock(&lock);
+	now = stats;
+	now.nr_pages = 0;
+	for (unsigned int level = 1; level < PVMM_PT_LEVELS; level++)
+		now.nr_pages += caches[level].nr;
+	pvmm_spin_unlock(&lock);
+	return now;
+}
+
+/* Takes everything off the lists, linked into one. */
+static uint32_t take_all(void)
+{
+	uint32_t all = PVMM_PAGE_NONE;
+
+	pvmm_spin_lock(&lock);
+	for (unsigned int level = 1; level < PVMM_PT_LEVELS; level++)
+		while (caches[level].first != PVMM_PAGE_NONE) {
+			struct pvmm_page *page = pvmm_page(_pfn(caches[level].first));
+
+			caches[level].first = page->next;
+			caches[level].nr--;
+			page->next = all;
+			all = (uint32_t)pfn_x(pvmm_page_pfn(page));
+		}
+	pvmm_spin_unlock(&lock);
+	return all;
+}
+
+static void for_each_of_list(const void *first, void (*fn)(struct pvmm_page *, void *), void *ctx)
+{
+	uint32_t pfn = *(const uint32_t *)first;
+
+	while (pfn != PVMM_PAGE_NONE) {
+		struct pvmm_page *page = pvmm_page(_pfn(pfn));
+
+		pfn = page->next;
+		fn(page, ctx);
+	}
+}
+
+static void queue_unpin(struct pvmm_page *page, void *ctx)
+{
+	(void)ctx;
+	table_queue_unpin(page);
+}
+
+static void queue_unprotect(struct pvmm_page *page, void *ctx)
+{
+	(void)ctx;
+	pvmm_table_queue_unprotect(page);
+}
+
+static void free_one(struct pvmm_page *page, void *nr)
+{
+	table_mark_kept(page, false);
+	pvmm_table_mark(page, false);
+	pvmm_table_free(page);
+	++*(unsigned int *)nr;
+}
+
+unsigned int pvmm_table_cache_shrink(void)
+{
+	uint32_t all = take_all();
+	unsigned int nr = 0;
+
+	pvmm_batch_begin();
+	for_each_of_list(&all, queue_unpin, NULL);
+	for_each_of_list(&all, queue_unprotect, NULL);
+	pvmm_batch_end(NULL);
+	for_each_of_list(&all, free_one, &nr);
+	return nr;
+}
