@@ -7,6 +7,7 @@
 #include <pvmm/p2m.h>
 #include <pvmm/stray.h>
 #include "mm.h"
+#include "vmap.h"
 
 /* A page's own direct-map entry: there, of the right frame, writable unless it is a table. */
 static unsigned int audit_directmap(pfn_t pfn)
@@ -129,6 +130,7 @@ unsigned int pvmm_audit(void)
 	for (uint64_t i = 0; i < pvmm_max_pfn(); i++)
 		problems += audit_directmap(_pfn(i));
 	problems += audit_counts();
+	problems += vmap_audit();
 	pvmm_space_for_each(audit_space, &problems);
 	return problems;
 }

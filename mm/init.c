@@ -3,6 +3,7 @@
 #include <pvmm/log.h>
 #include <pvmm/p2m.h>
 #include "ledger.h"
+#include "vmap.h"
 
 /* A table of the kernel's root as the boot left it: read-only already, and for good. */
 static int claim_table(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
@@ -21,6 +22,8 @@ void pvmm_mm_init(uint64_t nr_pages, pfn_t kernel_root)
 	pages_init(nr_pages);
 	alloc_init();
 	ledger_init();
+	vmap_init();
+	ledger_add_keeper(&vmap_keeper);
 	space_init(kernel_root);
 	space_visit(&pvmm_kernel_space, claim_table, NULL);
 	pvmm_page(kernel_root)->flags |= PVMM_PAGE_PINNED;

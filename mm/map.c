@@ -275,3 +275,30 @@ int pvmm_space_protect(struct pvmm_space *space, pvmm_va_t va, uint64_t prot)
 	pvmm_spin_unlock(&space->lock);
 	return err;
 }
+
+int map_kernel_l1(pvmm_va_t va, pfn_t *l1, unsigned int *levels)
+{
+	struct chain chain;
+	struct pvmm_walk w;
+	int err = 0;
+
+	pvmm_spin_lock(&pvmm_kernel_space.lock);
+	w = pvmm_pt_walk(pvmm_kernel_space.root, va);
+	*l1 = w.step[w.stopped_at].table;
+	if (w.stopped_at > 1)
+		err = chain_alloc(&chain, w.stopped_at - 1);
+	if (!err && w.stopped_at > 1) {
+		chain_fill(&chain, va, 0);
+		err = insert_entry(&pvmm_kernel_space, &w, va, &chain, 0);
+		if (err) {
+			chain_free(&chain);
+		} else {
+			pvmm_kernel_space.nr_tables += chain.levels;
+			*l1 = pvmm_page_pfn(chain.table[1]);
+			/* Each new table's entry is one level above it. */
+			*levels |= ((1u << chain.levels) - 1) << 2;
+		}
+	}
+	pvmm_spin_unlock(&pvmm_kernel_space.lock);
+	return err;
+}

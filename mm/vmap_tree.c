@@ -254,6 +254,23 @@ struct vmap_range *vmap_tree_find(uint64_t page)
 	return n;
 }
 
+static void visit_below(const struct vmap_range *n,
+			void (*visit)(const struct vmap_range *range, void *ctx), void *ctx)
+{
+	if (!n)
+		return;
+	visit_below(n->left, visit, ctx);
+	visit(n, ctx);
+	visit_below(n->right, visit, ctx);
+}
+
+void vmap_tree_visit(void (*visit)(const struct vmap_range *range, void *ctx), void *ctx)
+{
+	pvmm_spin_lock(&lock);
+	visit_below(root, visit, ctx);
+	pvmm_spin_unlock(&lock);
+}
+
 /* --- audit --- */
 
 static bool node_is_right(const struct vmap_range *n)

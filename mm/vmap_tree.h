@@ -40,6 +40,9 @@ void vmap_tree_give(struct vmap_range *range);
 /* The range that has this page, or NULL. It stands as long as the caller keeps it from going. */
 struct vmap_range *vmap_tree_find(uint64_t page);
 
+/* Calls visit for every range, in order; visit must leave the tree alone. */
+void vmap_tree_visit(void (*visit)(const struct vmap_range *range, void *ctx), void *ctx);
+
 /* Ranges in the tree, and nodes looked at by searches, insertions and removals since boot. */
 uint64_t vmap_tree_nr(void);
 uint64_t vmap_tree_steps(void);
