@@ -2,6 +2,7 @@
 /* Brings the rooms of mm/ up in the order in which they need each other. */
 #include <pvmm/log.h>
 #include <pvmm/p2m.h>
+#include "kmap.h"
 #include "ledger.h"
 #include "vmap.h"
 
@@ -27,4 +28,6 @@ void pvmm_mm_init(uint64_t nr_pages, pfn_t kernel_root)
 	space_init(kernel_root);
 	space_visit(&pvmm_kernel_space, claim_table, NULL);
 	pvmm_page(kernel_root)->flags |= PVMM_PAGE_PINNED;
+	kmap_init();
+	ledger_add_keeper(&kmap_keeper);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Prints the memory manager's figures, as hypercall/stats.c does for those of the hypercalls. */
 #include <pvmm/alloc.h>
+#include <pvmm/kmap.h>
 #include <pvmm/ledger.h>
 #include <pvmm/log.h>
 #include <pvmm/vmap.h>
@@ -9,6 +10,7 @@ void pvmm_mm_stats_print(void)
 {
 	const struct pvmm_vmap_stats v = pvmm_vmap_stats();
 	const struct pvmm_ledger_stats l = pvmm_ledger_stats();
+	const struct pvmm_kmap_stats k = pvmm_kmap_stats();
 	const struct {
 		const char *name;
 		uint64_t value;
@@ -21,6 +23,11 @@ void pvmm_mm_stats_print(void)
 		{"vmap_stale_areas", v.stale_areas},
 		{"vmap_stale_pages", v.stale_pages},
 		{"vmap_chunks", v.chunks},
+		{"kmap_hits", k.hits},
+		{"kmap_misses", k.misses},
+		{"kmap_reused", k.reused},
+		{"kmap_in_use", k.in_use},
+		{"kmap_stale", k.stale},
 		{"purges", l.purges},
 		{"purges_asked", l.purges_by[PVMM_PURGE_ASKED]},
 		{"purges_threshold", l.purges_by[PVMM_PURGE_THRESHOLD]},

@@ -29,6 +29,10 @@
 #define PVMM_VMAP_BYTES	      (1ULL << 34)
 #define PVMM_VMAP_FIXED_BYTES (1ULL << 32)
 
+/* In the same root slot as the records, behind them. */
+#define PVMM_KMAP_BASE	0x7ef000000000ULL
+#define PVMM_KMAP_BYTES (1ULL << 21)
+
 /* No image of its own: the kernel is the test program. */
 #define PVMM_KERNEL_BASE 0x7eff80000000ULL
 
