@@ -339,6 +339,7 @@ void boot_map_all(const struct start_info *si, uint64_t boot_stack_end)
 
 	map_range(PVMM_DIRECTMAP_BASE, 0, boot.nr_pages, true);
 	ensure_table(PVMM_VMAP_BASE, PVMM_PT_LEVELS - 1);
+	ensure_table(PVMM_KMAP_BASE, 1);
 	map_range(PVMM_P2M_BASE, pfn_of_image(boot.p2m), pvmm_pages_for(p2m_bytes), false);
 	map_records(PVMM_PAGES_BASE, boot.nr_pages * sizeof(struct pvmm_page));
 	map_records(PVMM_OWNERS_BASE, boot.nr_pages * sizeof(struct pvmm_owner));

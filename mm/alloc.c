@@ -12,7 +12,7 @@
 #include <pvmm/owner.h>
 #include <pvmm/p2m.h>
 #include <pvmm/spinlock.h>
-#include "mm.h"
+#include "ledger.h"
 
 struct free_list {
 	uint32_t first, last; /* pfns */
@@ -104,17 +104,65 @@ static void release(uint64_t pfn, unsigned int order, bool far_end)
 	block_add(pvmm_page(_pfn(pfn)), order, far_end);
 }
 
-/* Takes the first block that is large enough and gives the halves not needed back. */
-static struct pvmm_page *take(unsigned int order)
+/*
+ * Pages that a page-table allocation looks at for one without stale mappings (R8). What is stale is
+ * at the far end of each list, so the first is nearly always good, and the pin takes care of the
+ * rest.
+ */
+#define TABLE_CANDIDATES 8
+
+static bool is_for_table(enum pvmm_page_kind kind)
 {
-	unsigned int from = order;
-	struct pvmm_page *head;
+	return kind >= PVMM_PAGE_L1 && kind <= PVMM_PAGE_L4;
+}
 
-	while (lists[from].first == PVMM_PAGE_NONE)
-		if (++from > PVMM_MAX_ORDER)
-			return NULL;
+static struct pvmm_page *first_block(unsigned int order)
+{
+	uint32_t first = lists[order].first;
 
-	head = pvmm_page(_pfn(lists[from].first));
+	return first == PVMM_PAGE_NONE ? NULL : pvmm_page(_pfn(first));
+}
+
+static struct pvmm_page *next_block(const struct pvmm_page *head)
+{
+	return head->next == PVMM_PAGE_NONE ? NULL : pvmm_page(_pfn(head->next));
+}
+
+/* A block whose first page has no stale mapping, smaller ones first; or NULL among so many. */
+static struct pvmm_page *choose_clean(void)
+{
+	unsigned int seen = 0;
+
+	for (unsigned int order = 0; order <= PVMM_MAX_ORDER; order++)
+		for (struct pvmm_page *head = first_block(order); head; head = next_block(head)) {
+			if (!__atomic_load_n(&head->stale, __ATOMIC_RELAXED))
+				return head;
+			if (++seen == TABLE_CANDIDATES)
+				return NULL;
+		}
+	return NULL;
+}
+
+/* The first block that is large enough, or NULL. */
+static struct pvmm_page *choose(unsigned int order)
+{
+	for (; order <= PVMM_MAX_ORDER; order++)
+		if (lists[order].first != PVMM_PAGE_NONE)
+			return first_block(order);
+	return NULL;
+}
+
+/* Takes a block and gives the halves not needed back. */
+static struct pvmm_page *take(unsigned int order, enum pvmm_page_kind kind)
+{
+	struct pvmm_page *head = is_for_table(kind) && !order ? choose_clean() : NULL;
+	unsigned int from;
+
+	if (!head)
+		head = choose(order);
+	if (!head)
+		return NULL;
+	from = head->order;
 	block_del(head);
 	while (from > order) {
 		from--;
@@ -124,29 +172,43 @@ static struct pvmm_page *take(unsigned int order)
 	return head;
 }
 
+/* Takes a block out of the lists and makes it the caller's. */
+static struct pvmm_page *take_block(unsigned int order, enum pvmm_page_kind kind)
+{
+	struct pvmm_page *head;
+
+	pvmm_spin_lock(&lock);
+	head = take(order, kind);
+	for (uint64_t i = 0; head && i < 1ULL << order; i++) {
+		head[i].kind = (uint8_t)kind;
+		head[i].order = i ? PVMM_ORDER_TAIL : (uint8_t)order;
+		head[i].refs = 1;
+	}
+	pvmm_spin_unlock(&lock);
+	return head;
+}
+
+/* Memory is out: gets back what others keep for speed. Not from inside a batch. */
+static bool reclaim(void)
+{
+	if (pvmm_batch_is_open())
+		return false;
+	ledger_reclaim();
+	pvmm_table_cache_shrink();
+	return true;
+}
+
 struct pvmm_page *pvmm_page_alloc(unsigned int order, enum pvmm_page_kind kind)
 {
 	struct pvmm_page *head;
-	uint64_t nr_pages;
 
 	if (order > PVMM_MAX_ORDER || kind == PVMM_PAGE_FREE || kind >= PVMM_PAGE_KINDS)
 		return NULL;
-	nr_pages = 1ULL << order;
-
-	pvmm_spin_lock(&lock);
-	head = take(order);
-	if (head) {
-		for (uint64_t i = 0; i < nr_pages; i++) {
-			head[i].kind = (uint8_t)kind;
-			head[i].order = PVMM_ORDER_TAIL;
-			head[i].refs = 1;
-		}
-		head->order = (uint8_t)order;
-	}
-	pvmm_spin_unlock(&lock);
-
+	head = take_block(order, kind);
+	if (!head && reclaim())
+		head = take_block(order, kind);
 	if (head)
-		pvmm_owner_note_alloc(pvmm_page_pfn(head), nr_pages);
+		pvmm_owner_note_alloc(pvmm_page_pfn(head), 1ULL << order);
 	return head;
 }
 
@@ -157,6 +219,8 @@ static const char *free_forbidden(const struct pvmm_page *page, unsigned int ord
 		return "is free already";
 	if (page->flags & (PVMM_PAGE_READONLY | PVMM_PAGE_PINNED))
 		return "is still a page table for Xen";
+	if (page->flags & PVMM_PAGE_NODIRECT)
+		return "is not in the direct map";
 	if (page->live)
 		return "is still mapped";
 	if (page->refs != 1)

@@ -6,7 +6,9 @@
 #include <pvmm/log.h>
 #include <pvmm/p2m.h>
 #include <pvmm/stray.h>
+#include "kmap.h"
 #include "mm.h"
+#include "vmap.h"
 
 /* A page's own direct-map entry: there, of the right frame, writable unless it is a table. */
 static unsigned int audit_directmap(pfn_t pfn)
@@ -17,7 +19,10 @@ static unsigned int audit_directmap(pfn_t pfn)
 
 	if (!mfn_valid(pvmm_pfn_to_mfn(pfn)))
 		return 0;
-	if (pvmm_pte_present(entry) && mfn_eq(pvmm_pte_mfn(entry), pvmm_pfn_to_mfn(pfn)) &&
+	if ((page->flags & PVMM_PAGE_NODIRECT) && !entry)
+		return 0;
+	if (!(page->flags & PVMM_PAGE_NODIRECT) && pvmm_pte_present(entry) &&
+	    mfn_eq(pvmm_pte_mfn(entry), pvmm_pfn_to_mfn(pfn)) &&
 	    (pvmm_pte_writable(entry) != readonly || page->kind == PVMM_PAGE_RESERVED))
 		return 0;
 
@@ -30,16 +35,21 @@ static unsigned int audit_directmap(pfn_t pfn)
 }
 
 struct recount {
-	uint32_t step;	/* what to add to live for each mapping: 1, or -1 */
-	bool vmap_only; /* in the kernel's space only the vmap region is counted */
+	uint32_t step;	   /* what to add to live for each mapping: 1, or -1 */
+	bool counted_only; /* in the kernel's space only the regions that are for mappings count */
 };
+
+static bool is_counted(pvmm_va_t va)
+{
+	return va - PVMM_VMAP_BASE < PVMM_VMAP_BYTES || va - PVMM_KMAP_BASE < PVMM_KMAP_BYTES;
+}
 
 static int recount_table(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
 {
 	const pvmm_pte_t *entries = pvmm_pt_entries(table);
 	struct recount *r = ctx;
 
-	if (level != 1 || (r->vmap_only && va - PVMM_VMAP_BASE >= PVMM_VMAP_BYTES))
+	if (level != 1 || (r->counted_only && !is_counted(va)))
 		return 0;
 	for (unsigned int slot = 0; slot < PVMM_PT_ENTRIES; slot++) {
 		pfn_t pfn;
@@ -57,7 +67,7 @@ static int recount_space(struct pvmm_space *space, void *ctx)
 {
 	struct recount *r = ctx;
 
-	r->vmap_only = space == &pvmm_kernel_space;
+	r->counted_only = space == &pvmm_kernel_space;
 	return space_visit(space, recount_table, r);
 }
 
@@ -130,6 +140,8 @@ unsigned int pvmm_audit(void)
 	for (uint64_t i = 0; i < pvmm_max_pfn(); i++)
 		problems += audit_directmap(_pfn(i));
 	problems += audit_counts();
+	problems += vmap_audit();
+	problems += kmap_audit();
 	pvmm_space_for_each(audit_space, &problems);
 	return problems;
 }

@@ -2,8 +2,10 @@
 /* Brings the rooms of mm/ up in the order in which they need each other. */
 #include <pvmm/log.h>
 #include <pvmm/p2m.h>
+#include "kmap.h"
 #include "ledger.h"
 #include "space.h"
+#include "vmap.h"
 
 /* A table of the kernel's root as the boot left it: read-only already, and for good. */
 static int claim_table(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
@@ -22,9 +24,13 @@ void pvmm_mm_init(uint64_t nr_pages, pfn_t kernel_root)
 	pages_init(nr_pages);
 	alloc_init();
 	ledger_init();
+	vmap_init();
+	ledger_add_keeper(&vmap_keeper);
 	space_init(kernel_root);
 	regions_init();
 	table_cache_init();
 	space_visit(&pvmm_kernel_space, claim_table, NULL);
 	pvmm_page(kernel_root)->flags |= PVMM_PAGE_PINNED;
+	kmap_init();
+	ledger_add_keeper(&kmap_keeper);
 }

@@ -10,6 +10,7 @@
 #include <pvmm/ledger.h>
 #include <pvmm/log.h>
 #include <pvmm/spinlock.h>
+#include <pvmm/vcpu.h>
 #include "ledger.h"
 
 #define MAX_KEEPERS 4 /* vmap, kmap, and room for two more */
@@ -21,6 +22,9 @@ static unsigned int nr_keepers;
 static unsigned int nr_queued; /* removals at the start of the batch that is under way */
 static struct pvmm_ledger_stats stats;
 
+/* Whether this vCPU is inside the ledger: it has its lock, or is asking notifiers. */
+static unsigned int inside[PVMM_MAX_VCPUS];
+
 /* Guards the list of notifiers, and is held while they are asked: one at a time. */
 static struct pvmm_spinlock notifier_lock = PVMM_SPINLOCK_INIT;
 static struct pvmm_notifier *notifiers;
@@ -30,6 +34,8 @@ void ledger_init(void)
 	nr_keepers = 0;
 	notifiers = NULL;
 	stats = (struct pvmm_ledger_stats){0};
+	for (unsigned int i = 0; i < PVMM_MAX_VCPUS; i++)
+		inside[i] = 0;
 }
 
 void ledger_add_keeper(const struct keeper *keeper)
@@ -47,6 +53,19 @@ struct pvmm_ledger_stats pvmm_ledger_stats(void)
 	now = stats;
 	pvmm_spin_unlock(&lock);
 	return now;
+}
+
+/* From here to leave() a purge would wait for itself. */
+static void enter(struct pvmm_spinlock *which)
+{
+	inside[pvmm_this_vcpu()]++;
+	pvmm_spin_lock(which);
+}
+
+static void leave(struct pvmm_spinlock *which)
+{
+	pvmm_spin_unlock(which);
+	inside[pvmm_this_vcpu()]--;
 }
 
 /* --- counting --- */
@@ -107,7 +126,7 @@ void pvmm_notifier_remove(struct pvmm_notifier *notifier)
 /* Asks everybody; says by name who cannot give the page up. */
 static void ask_notifiers(struct pvmm_page *page)
 {
-	pvmm_spin_lock(&notifier_lock);
+	enter(&notifier_lock);
 	for (const struct pvmm_notifier *n = notifiers; n; n = n->next) {
 		unsigned int kept = n->give_up(page, n->ctx);
 
@@ -115,7 +134,7 @@ static void ask_notifiers(struct pvmm_page *page)
 			pvmm_log(PVMM_WARN, "pfn 0x%llx: \"%s\" keeps %u mappings of it",
 				 (unsigned long long)pfn_x(pvmm_page_pfn(page)), n->name, kept);
 	}
-	pvmm_spin_unlock(&notifier_lock);
+	leave(&notifier_lock);
 	__atomic_fetch_add(&stats.asked, 1, __ATOMIC_RELAXED);
 }
 
@@ -139,18 +158,35 @@ static void count_out(uint64_t *kind, unsigned int nr)
 	stats.pages_purged += nr;
 }
 
-uint64_t pvmm_purge(void)
+uint64_t ledger_purge(enum pvmm_purge_trigger trigger)
 {
 	unsigned int nr;
 
-	pvmm_batch_assert_closed("a purge of stale mappings");
-	pvmm_spin_lock(&lock);
+	if (pvmm_batch_is_open() || inside[pvmm_this_vcpu()])
+		return 0;
+	enter(&lock);
 	pvmm_batch_begin();
 	nr = queue_removal(NULL);
 	pvmm_batch_end(NULL);
 	count_out(&stats.purges, nr);
-	pvmm_spin_unlock(&lock);
+	stats.purges_by[trigger] += nr != 0;
+	leave(&lock);
 	return nr;
+}
+
+uint64_t pvmm_purge(void)
+{
+	pvmm_batch_assert_closed("a purge of stale mappings");
+	return ledger_purge(PVMM_PURGE_ASKED);
+}
+
+void ledger_reclaim(void)
+{
+	if (pvmm_batch_is_open() || inside[pvmm_this_vcpu()])
+		return;
+	if (__atomic_load_n(&notifiers, __ATOMIC_RELAXED))
+		ask_notifiers(NULL);
+	ledger_purge(PVMM_PURGE_MEMORY);
 }
 
 /* --- pages that become page tables --- */
@@ -200,7 +236,7 @@ static void queue_drop(struct pvmm_page *page, void *ctx)
 
 void ledger_drop_begin(for_each_table_fn *for_each, const void *tables)
 {
-	pvmm_spin_lock(&lock);
+	enter(&lock);
 	nr_queued = 0;
 	for_each(tables, queue_drop, &nr_queued);
 }
@@ -214,5 +250,5 @@ void ledger_drop_end(const struct pvmm_batch_failure *failure)
 		pvmm_panic("Xen refuses the removal of a stale mapping: %s", what);
 	}
 	count_out(&stats.drops, nr_queued);
-	pvmm_spin_unlock(&lock);
+	leave(&lock);
 }

@@ -25,6 +25,15 @@ void ledger_add_keeper(const struct keeper *keeper);
 void ledger_init(void);
 
 /*
+ * pvmm_purge for one of its triggers. Does nothing where it would be wrong: with a batch open, or
+ * from inside the ledger (a notifier that is being asked).
+ */
+uint64_t ledger_purge(enum pvmm_purge_trigger trigger);
+
+/* Memory is out: asks the notifiers for what they can spare, then purges. Holds like the above. */
+void ledger_reclaim(void);
+
+/*
  * A mapping of the page is about to be made. Counts it, then looks: -XEN_EBUSY, and not counted, if
  * prot is writable and the page is a page table; -XEN_EINVAL if the page is nobody's (free, given
  * away). The caller holds a reference on the page.

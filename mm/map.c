@@ -37,12 +37,13 @@ static void chain_free(const struct chain *chain)
 static int chain_alloc(struct chain *chain, const struct pvmm_space *space, unsigned int levels,
 		       unsigned int nr)
 {
-	bool live = space->state == PVMM_SPACE_PINNED;
+	/* The kernel's tables fill up and stay. */
+	bool kept = space->state == PVMM_SPACE_PINNED && !space_is_kernel(space);
 
 	chain->levels = 0;
 	for (unsigned int level = 1; level <= levels; level++) {
 		chain->table[level] =
-			table_obtain(level, live && (level > 1 || nr <= TABLE_FEW_ENTRIES));
+			table_obtain(level, kept && (level > 1 || nr <= TABLE_FEW_ENTRIES));
 		if (!chain->table[level]) {
 			chain_free(chain);
 			return -XEN_ENOMEM;
@@ -333,5 +334,24 @@ int pvmm_space_protect(struct pvmm_space *space, pvmm_va_t va, uint64_t prot)
 	if (!err)
 		err = change_leaf(space, &w, va, pvmm_pte(pvmm_pte_mfn(w.step[1].entry), leaf));
 	pvmm_spin_unlock(&space->lock);
+	return err;
+}
+
+int map_kernel_l1(pvmm_va_t va, pfn_t *l1, unsigned int *levels)
+{
+	struct pvmm_walk w;
+	int err = 0;
+
+	pvmm_spin_lock(&pvmm_kernel_space.lock);
+	w = pvmm_pt_walk(pvmm_kernel_space.root, va);
+	if (w.stopped_at > 1) {
+		err = map_leaves(&pvmm_kernel_space, &w, va, NULL, 0);
+		/* Each new table's entry is one level above it. */
+		if (!err)
+			*levels |= ((1u << (w.stopped_at - 1)) - 1) << 2;
+		w = pvmm_pt_walk(pvmm_kernel_space.root, va);
+	}
+	*l1 = w.step[w.stopped_at].table;
+	pvmm_spin_unlock(&pvmm_kernel_space.lock);
 	return err;
 }

@@ -65,6 +65,13 @@ void handover_undo(struct pvmm_space *space, const struct pvmm_batch_failure *fa
 void handback_queue(for_each_table_fn *for_each, const void *tables);
 void handback_done(for_each_table_fn *for_each, const void *tables);
 
+/*
+ * Makes sure that a kernel address has an L1 table, which stays for good; *l1 is it. Adds to
+ * *levels a bit (1 << level) for each level at which an entry was made. Takes the kernel space's
+ * lock.
+ */
+int map_kernel_l1(pvmm_va_t va, pfn_t *l1, unsigned int *levels);
+
 /* Visits the tables of a space that are its own: a user half, or all of the kernel's. */
 int space_visit(const struct pvmm_space *space, pvmm_pt_visit_fn *visit, void *ctx);
 

@@ -50,35 +50,63 @@ static bool stack_equal(const struct pvmm_owner_stack *stack, const uintptr_t *c
 	return true;
 }
 
-/* The number of this stack, new or known; 0 when the table is full. */
-static uint32_t stack_number(const uintptr_t *callers, uint32_t nr)
+static void fill(struct pvmm_owner_stack *stack, const uintptr_t *callers, uint32_t nr,
+		 uint32_t hash)
 {
-	uint32_t hash = stack_hash(callers, nr), number = 0;
+	for (uint32_t k = 0; k < nr; k++)
+		stack->callers[k] = callers[k];
+	stack->hash = hash;
+	/* The slot is in use from here on: who sees nr sees the rest. */
+	__atomic_store_n(&stack->nr, nr, __ATOMIC_RELEASE);
+}
 
-	pvmm_spin_lock(&lock);
-	for (uint32_t i = 0; i < nr_stacks && !number; i++) {
+/*
+ * The number of this stack; 0 when it is not there. With add, which needs the lock, it is put into
+ * the first free slot, and 0 means that the table is full.
+ */
+static uint32_t find_stack(const uintptr_t *callers, uint32_t nr, uint32_t hash, bool add)
+{
+	for (uint32_t i = 0; i < nr_stacks; i++) {
 		uint32_t slot = (hash + i) & (nr_stacks - 1);
 		struct pvmm_owner_stack *stack = &stacks[slot];
 
-		if (!stack->nr) {
-			for (uint32_t k = 0; k < nr; k++)
-				stack->callers[k] = callers[k];
-			stack->hash = hash;
-			stack->nr = nr;
+		if (!__atomic_load_n(&stack->nr, __ATOMIC_ACQUIRE)) {
+			if (!add)
+				return 0;
+			fill(stack, callers, nr, hash);
 		}
 		if (stack->hash == hash && stack_equal(stack, callers, nr))
-			number = slot + 1;
+			return slot + 1;
 	}
+	return 0;
+}
+
+/* The number of this stack, new or known. A known one, the common case, is found without the lock.
+ */
+static uint32_t stack_number(const uintptr_t *callers, uint32_t nr)
+{
+	uint32_t hash = stack_hash(callers, nr), number = find_stack(callers, nr, hash, false);
+
+	if (number)
+		return number;
+	pvmm_spin_lock(&lock);
+	number = find_stack(callers, nr, hash, true);
 	pvmm_spin_unlock(&lock);
 	return number;
 }
 
-static uint32_t this_stack(void)
+/* Its own frame counts among those left out, so it must have one. */
+__attribute__((noinline)) static uint32_t this_stack(void)
 {
 	uintptr_t callers[PVMM_OWNER_DEPTH];
 	uint32_t nr = pvmm_stack_trace(callers, PVMM_OWNER_DEPTH, OWN_FRAMES + 1);
 
 	return nr ? stack_number(callers, nr) : 0;
+}
+
+uint32_t pvmm_owner_note_stack(void)
+{
+	return nr_stacks ? this_stack() : 0;
 }
 
 void pvmm_owner_note_alloc(pfn_t pfn, uint64_t nr_pages)
@@ -103,19 +131,19 @@ void pvmm_owner_note_free(pfn_t pfn, uint64_t nr_pages)
 		owner_of(pfn_add(pfn, i))->freed = number;
 }
 
-static const struct pvmm_owner_stack *stack_of(uint32_t number)
+const struct pvmm_owner_stack *pvmm_owner_stack(uint32_t number)
 {
 	return number && number <= nr_stacks ? &stacks[number - 1] : NULL;
 }
 
 const struct pvmm_owner_stack *pvmm_owner_allocated(pfn_t pfn)
 {
-	return nr_stacks ? stack_of(owner_of(pfn)->allocated) : NULL;
+	return nr_stacks ? pvmm_owner_stack(owner_of(pfn)->allocated) : NULL;
 }
 
 const struct pvmm_owner_stack *pvmm_owner_freed(pfn_t pfn)
 {
-	return nr_stacks ? stack_of(owner_of(pfn)->freed) : NULL;
+	return nr_stacks ? pvmm_owner_stack(owner_of(pfn)->freed) : NULL;
 }
 
 void pvmm_owner_describe(const struct pvmm_owner_stack *stack, char *buf, size_t len_bytes)

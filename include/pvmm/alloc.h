@@ -4,7 +4,8 @@
  * aligned to its size in pfns. Contents are not cleared.
  *
  * Freed single pages come back first (they are warm and need no splitting), except pages with stale
- * mappings, which are reached last.
+ * mappings, which are reached last, and which page tables are not made of while there are others
+ * near (R8).
  *
  * One lock, the innermost of the memory manager. Not for event handlers.
  */
@@ -17,7 +18,8 @@
 
 /*
  * 2^order pages of the given kind (not FREE), with one reference on each, or NULL if there is no
- * such block.
+ * such block. Before it fails it asks the notifiers (pvmm/ledger.h) for what they can spare and
+ * purges, unless a batch is open.
  */
 PVMM_API struct pvmm_page *pvmm_page_alloc(unsigned int order, enum pvmm_page_kind kind);
 

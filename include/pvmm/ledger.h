@@ -46,6 +46,8 @@ PVMM_API void pvmm_notifier_remove(struct pvmm_notifier *notifier);
 /*
  * Takes all stale mappings away, in one batch with one flush; returns how many pages' mappings
  * they were. No batch may be open.
+ *
+ * Called by itself too, for the triggers above; a pin takes away what it must (drops, below).
  */
 PVMM_API uint64_t pvmm_purge(void);
 
@@ -56,12 +58,23 @@ static inline bool pvmm_page_is_clean(const struct pvmm_page *page)
 	       !__atomic_load_n(&page->stale, __ATOMIC_ACQUIRE);
 }
 
+/* What made a purge of everything necessary. */
+enum pvmm_purge_trigger {
+	PVMM_PURGE_ASKED,     /* pvmm_purge */
+	PVMM_PURGE_THRESHOLD, /* enough has gathered (pvmm_vmap_params) */
+	PVMM_PURGE_MEMORY,    /* the page allocator would have failed */
+	PVMM_PURGE_AGE,	      /* the timer: pvmm_purge_if_older */
+	PVMM_PURGE_ADDRESSES, /* the vmap region was full */
+	PVMM_PURGE_TRIGGERS,
+};
+
 /* What the ledger has done since boot, on all vCPUs. */
 struct pvmm_ledger_stats {
-	uint64_t purges;       /* of everything */
-	uint64_t drops;	       /* of single pages, in the batch of a pin */
-	uint64_t pages_purged; /* stale mappings taken away, by either */
-	uint64_t asked;	       /* times that notifiers were asked */
+	uint64_t purges;			 /* of everything */
+	uint64_t purges_by[PVMM_PURGE_TRIGGERS]; /* the same by trigger */
+	uint64_t drops;				 /* of single pages, in the batch of a pin */
+	uint64_t pages_purged;			 /* stale mappings taken away, by either */
+	uint64_t asked;				 /* times that notifiers were asked */
 };
 
 PVMM_API struct pvmm_ledger_stats pvmm_ledger_stats(void);

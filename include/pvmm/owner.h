@@ -32,6 +32,12 @@ PVMM_API void pvmm_owner_init(struct pvmm_owner_stack *stacks, uint32_t nr);
 void pvmm_owner_note_alloc(pfn_t pfn, uint64_t nr_pages);
 void pvmm_owner_note_free(pfn_t pfn, uint64_t nr_pages);
 
+/* The number of the calling stack, without the calling function itself; 0 if records are off. */
+uint32_t pvmm_owner_note_stack(void);
+
+/* The stack of this number; NULL if not known. */
+PVMM_API const struct pvmm_owner_stack *pvmm_owner_stack(uint32_t number);
+
 /* The stacks of a page; NULL if not known. */
 PVMM_API const struct pvmm_owner_stack *pvmm_owner_allocated(pfn_t pfn);
 PVMM_API const struct pvmm_owner_stack *pvmm_owner_freed(pfn_t pfn);

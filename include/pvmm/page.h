@@ -35,7 +35,7 @@ enum pvmm_page_kind {
 #define PVMM_PAGE_SUSPECT  0x04 /* the stray search is looking for mappings of this one */
 #define PVMM_PAGE_HEAD	   0x08 /* first page of a free block; order says its size */
 #define PVMM_PAGE_NODIRECT 0x10 /* not in the direct map; reached by pvmm_kmap only */
-#define PVMM_PAGE_KEPT	   0x40 /* a table that is pinned for itself, whatever leads to it */
+#define PVMM_PAGE_KEPT	   0x80 /* a table that is pinned for itself, whatever leads to it */
 
 struct pvmm_page {
 	uint32_t next, prev; /* free list or table list, as pfns */

@@ -100,6 +100,7 @@ static void build(struct builder *b)
 	take(b, IMAGE_PAGES);
 	b->root = new_table(b);
 	table_for(b, PVMM_VMAP_BASE, 3);
+	table_for(b, PVMM_KMAP_BASE, 1);
 	for (size_t i = 0; i < PVMM_ARRAY_SIZE(regions); i++)
 		region(b, regions[i].va, 0, regions[i].nr_pages, false);
 	for (size_t i = 0; i < PVMM_ARRAY_SIZE(regions) - 1; i++)

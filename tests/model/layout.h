@@ -26,8 +26,13 @@
 #define PVMM_OWNERS_BASE 0x7ee000000000ULL
 
 /* Small enough to lie in nothing's way, large enough for several L3 slots. */
-#define PVMM_VMAP_BASE	0x7f0000000000ULL
-#define PVMM_VMAP_BYTES (1ULL << 34)
+#define PVMM_VMAP_BASE	      0x7f0000000000ULL
+#define PVMM_VMAP_BYTES	      (1ULL << 34)
+#define PVMM_VMAP_FIXED_BYTES (1ULL << 32)
+
+/* In the same root slot as the records, behind them. */
+#define PVMM_KMAP_BASE	0x7ef000000000ULL
+#define PVMM_KMAP_BYTES (1ULL << 21)
 
 /* No image of its own: the kernel is the test program. */
 #define PVMM_KERNEL_BASE 0x7eff80000000ULL

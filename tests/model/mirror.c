@@ -45,7 +45,7 @@ static const struct {
 } windows[] = {
 	{PVMM_DIRECTMAP_BASE, 1ULL << 30}, {PVMM_P2M_BASE, 1ULL << 24},
 	{PVMM_PAGES_BASE, 1ULL << 24},	   {PVMM_OWNERS_BASE, 1ULL << 24},
-	{PVMM_VMAP_BASE, PVMM_VMAP_BYTES},
+	{PVMM_VMAP_BASE, PVMM_VMAP_BYTES}, {PVMM_KMAP_BASE, PVMM_KMAP_BYTES},
 };
 
 static struct list now;

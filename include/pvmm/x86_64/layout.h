@@ -24,6 +24,13 @@
 #define PVMM_VMAP_BASE	0xffffc90000000000ULL
 #define PVMM_VMAP_BYTES (1ULL << 39)
 
+/* Its first part is for addresses that the caller chooses: pvmm_space_map of the kernel's space. */
+#define PVMM_VMAP_FIXED_BYTES (1ULL << 32)
+
+/* Mappings of single pages that are not in the direct map: one L1 table, made at boot. */
+#define PVMM_KMAP_BASE	0xffffca0000000000ULL
+#define PVMM_KMAP_BYTES (1ULL << 21)
+
 /* pfn to mfn, indexed by pfn; grows in place when the domain does. */
 #define PVMM_P2M_BASE 0xffffe90000000000ULL
 
