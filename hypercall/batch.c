@@ -425,6 +425,11 @@ int pvmm_batch_end(struct pvmm_batch_failure *failure)
 	return failure->err;
 }
 
+bool pvmm_batch_is_open(void)
+{
+	return this_batch()->depth;
+}
+
 void pvmm_batch_assert_closed(const char *where)
 {
 	const struct batch *b = this_batch();

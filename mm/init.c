@@ -2,6 +2,7 @@
 /* Brings the rooms of mm/ up in the order in which they need each other. */
 #include <pvmm/log.h>
 #include <pvmm/p2m.h>
+#include "check.h"
 #include "ledger.h"
 
 /* A table of the kernel's root as the boot left it: read-only already, and for good. */
@@ -19,6 +20,7 @@ static int claim_table(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
 void pvmm_mm_init(uint64_t nr_pages, pfn_t kernel_root)
 {
 	pages_init(nr_pages);
+	check_init();
 	alloc_init();
 	ledger_init();
 	space_init(kernel_root);

@@ -10,6 +10,7 @@
 #include <pvmm/alloc.h>
 #include <pvmm/log.h>
 #include <pvmm/p2m.h>
+#include "check.h"
 #include "mm.h"
 
 /* New tables below an existing one, lowest level first; chain[0] unused. */
@@ -24,6 +25,16 @@ static void for_each_of_chain(const void *tables, void (*fn)(struct pvmm_page *,
 
 	for (unsigned int level = 1; level <= chain->levels; level++)
 		fn(chain->table[level], ctx);
+}
+
+/* One of the new tables is another page now. */
+static void exchange_in_chain(void *of, struct pvmm_page *old, struct pvmm_page *new)
+{
+	struct chain *chain = of;
+
+	for (unsigned int level = 1; level <= chain->levels; level++)
+		if (chain->table[level] == old)
+			chain->table[level] = new;
 }
 
 static void chain_free(const struct chain *chain)
@@ -105,40 +116,40 @@ static void unset_upper(const struct pvmm_space *space, const struct pvmm_walk *
 	pvmm_batch_end(NULL);
 }
 
+/* Xen refused new tables; true if it is worth another try. */
+static bool undo_insert(struct pvmm_space *space, const struct pvmm_walk *w, struct chain *chain,
+			const struct pvmm_batch_failure *failure)
+{
+	unset_upper(space, w);
+	return handover_undo(space, failure, for_each_of_chain, exchange_in_chain, chain);
+}
+
 /*
  * Puts an entry for va into the table where the walk stopped: the leaf itself, or the new tables
  * that lead to it. All or nothing.
  */
 static int insert_entry(struct pvmm_space *space, const struct pvmm_walk *w, pvmm_va_t va,
-			const struct chain *chain, pvmm_pte_t leaf)
+			struct chain *chain, pvmm_pte_t leaf)
 {
 	bool live = space->state == PVMM_SPACE_PINNED;
 	struct pvmm_batch_failure failure;
-	char what[128];
 	int err;
 
-	pvmm_batch_begin();
-	if (live)
-		handover_queue(for_each_of_chain, chain);
-	if (chain->levels)
-		set_upper(space, w, entry_of_table(chain->table[chain->levels]));
-	else
-		set_leaf(space, w, va, leaf);
-	err = pvmm_batch_end(&failure);
-
-	if (!err) {
+	do {
+		pvmm_batch_begin();
 		if (live)
-			handover_done(for_each_of_chain, chain);
-		return 0;
-	}
-	if (chain->levels) {
-		unset_upper(space, w);
-		handover_undo(space, &failure, for_each_of_chain, chain);
-	} else {
-		pvmm_batch_describe(&failure, what, sizeof(what));
-		pvmm_log(PVMM_WARN, "mapping in space \"%s\" refused by Xen: %s", space->name,
-			 what);
-	}
+			handover_queue(for_each_of_chain, chain);
+		if (chain->levels)
+			set_upper(space, w, entry_of_table(chain->table[chain->levels]));
+		else
+			set_leaf(space, w, va, leaf);
+		err = pvmm_batch_end(&failure);
+	} while (err && chain->levels && undo_insert(space, w, chain, &failure));
+
+	if (!err && live)
+		handover_done(for_each_of_chain, chain);
+	if (err && !chain->levels)
+		report_refusal(&failure, "mapping in space \"%s\" refused by Xen", space->name);
 	return err;
 }
 
@@ -221,18 +232,14 @@ static int change_entry(struct pvmm_space *space, const struct pvmm_walk *w, pvm
 			pvmm_pte_t entry)
 {
 	struct pvmm_batch_failure failure;
-	char what[128];
 	int err;
 
 	pvmm_batch_begin();
 	set_leaf(space, w, va, entry);
 	err = pvmm_batch_end(&failure);
-	if (!err)
-		return 0;
-
-	pvmm_batch_describe(&failure, what, sizeof(what));
-	pvmm_log(PVMM_WARN, "change of 0x%llx in space \"%s\" refused by Xen: %s",
-		 (unsigned long long)va, space->name, what);
+	if (err)
+		report_refusal(&failure, "change of 0x%llx in space \"%s\" refused by Xen",
+			       (unsigned long long)va, space->name);
 	return err;
 }
 

@@ -14,33 +14,27 @@ void space_init(pfn_t kernel_root);
 /* The allocator's part of the audit: its lists against the page database. Returns problems. */
 unsigned int alloc_audit(void);
 
-/*
- * Xen refused to make the pages marked PVMM_PAGE_SUSPECT page tables of this space: finds out who
- * still maps them, keeps the record and prints the report. The marks are the caller's to remove.
- * Called before anything is undone, so that the pages' own direct-map entries are read-only and
- * every writable mapping found is a stray.
- */
-void stray_refused(struct pvmm_space *space, const struct pvmm_batch_failure *failure);
-
-/* Prints the report of a refused pin: nr_found strays, of which found holds nr_shown. */
-void report_refused_pin(const struct pvmm_space *space, const struct pvmm_batch_failure *failure,
-			const struct pvmm_mapping *found, unsigned int nr_found,
-			unsigned int nr_shown);
-
 bool space_is_kernel(const struct pvmm_space *space);
 
-/* Tables that one operation hands to Xen or takes back: a whole space's, or a few new ones. */
+/*
+ * Tables that one operation hands to Xen or takes back: a whole space's, or a few new ones.
+ * Children come before their parents.
+ */
 typedef void for_each_table_fn(const void *tables, void (*fn)(struct pvmm_page *page, void *ctx),
 			       void *ctx);
 
+/* Tells who owns the tables that one of them was exchanged for another page. */
+typedef void exchange_table_fn(void *tables, struct pvmm_page *old, struct pvmm_page *new);
+
 /*
  * Queue "read-only" for the tables, in the batch that hands them over; when that has succeeded,
- * note it. When Xen has refused: say who is to blame, and make them all writable again.
+ * note it. When Xen has refused: say who is to blame, do about it what check-action= says, and make
+ * them all writable again. True: the cause is gone, the same is worth another try.
  */
 void handover_queue(for_each_table_fn *for_each, const void *tables);
 void handover_done(for_each_table_fn *for_each, const void *tables);
-void handover_undo(struct pvmm_space *space, const struct pvmm_batch_failure *failure,
-		   for_each_table_fn *for_each, const void *tables);
+bool handover_undo(struct pvmm_space *space, const struct pvmm_batch_failure *failure,
+		   for_each_table_fn *for_each, exchange_table_fn *exchange, void *tables);
 
 /* The reverse, behind the operation with which Xen gives them up. */
 void handback_queue(for_each_table_fn *for_each, const void *tables);

@@ -10,6 +10,7 @@
 #include <pvmm/p2m.h>
 #include <pvmm/space.h>
 #include <pvmm/vcpu.h>
+#include "check.h"
 #include "mm.h"
 
 struct pvmm_space pvmm_kernel_space;
@@ -184,11 +185,22 @@ static void mark_roots(const struct pvmm_space *space, bool pinned)
 	mark_root(space->user_root, pinned);
 }
 
+/* A table of the space is another page now; nobody but the space itself knows its roots. */
+static void exchange_root(void *of, struct pvmm_page *old, struct pvmm_page *new)
+{
+	struct pvmm_space *space = of;
+
+	if (pfn_eq(space->root, pvmm_page_pfn(old)))
+		space->root = pvmm_page_pfn(new);
+	if (pfn_eq(space->user_root, pvmm_page_pfn(old)))
+		space->user_root = pvmm_page_pfn(new);
+}
+
 /*
  * Xen refused the batch of a pin. The user half's root comes second: if it was the one refused, the
  * other one is pinned.
  */
-static void undo_pin(struct pvmm_space *space, const struct pvmm_batch_failure *failure)
+static bool undo_pin(struct pvmm_space *space, const struct pvmm_batch_failure *failure)
 {
 	if (failure->kind == PVMM_BATCH_MMUEXT && pfn_valid(space->user_root) &&
 	    failure->op.ext.arg1.mfn == mfn_x(pvmm_pfn_to_mfn(space->user_root))) {
@@ -196,7 +208,7 @@ static void undo_pin(struct pvmm_space *space, const struct pvmm_batch_failure *
 		queue_root_op(space->root, MMUEXT_UNPIN_TABLE);
 		pvmm_batch_end(NULL);
 	}
-	handover_undo(space, failure, for_each_of_space, space);
+	return handover_undo(space, failure, for_each_of_space, exchange_root, space);
 }
 
 /*
@@ -211,14 +223,14 @@ static int pin_locked(struct pvmm_space *space)
 	if (space->state == PVMM_SPACE_PINNED)
 		return 0;
 
-	pvmm_batch_begin();
-	handover_queue(for_each_of_space, space);
-	queue_roots_op(space, pin_command[PVMM_PT_LEVELS]);
-	err = pvmm_batch_end(&failure);
-	if (err) {
-		undo_pin(space, &failure);
+	do {
+		pvmm_batch_begin();
+		handover_queue(for_each_of_space, space);
+		queue_roots_op(space, pin_command[PVMM_PT_LEVELS]);
+		err = pvmm_batch_end(&failure);
+	} while (err && undo_pin(space, &failure));
+	if (err)
 		return err;
-	}
 
 	handover_done(for_each_of_space, space);
 	mark_roots(space, true);
@@ -298,7 +310,6 @@ static void queue_load(const struct pvmm_space *space)
 static int load(const struct pvmm_space *space, const struct pvmm_space *before)
 {
 	struct pvmm_batch_failure failure;
-	char what[128];
 	int err;
 
 	pvmm_batch_begin();
@@ -307,8 +318,7 @@ static int load(const struct pvmm_space *space, const struct pvmm_space *before)
 	if (!err)
 		return 0;
 
-	pvmm_batch_describe(&failure, what, sizeof(what));
-	pvmm_log(PVMM_WARN, "space \"%s\" not loaded: %s", space->name, what);
+	report_refusal(&failure, "space \"%s\" not loaded", space->name);
 	/* One of the two may be loaded; what is loaded now can be loaded again. */
 	pvmm_batch_begin();
 	queue_load(before);

@@ -94,6 +94,9 @@ PVMM_API void pvmm_batch_on_refusal(pvmm_batch_refusal_fn *fn, void *ctx);
  */
 PVMM_API int pvmm_batch_end(struct pvmm_batch_failure *failure);
 
+/* Whether this vCPU has a batch open: an inner one would not be sent at its end. */
+PVMM_API bool pvmm_batch_is_open(void);
+
 /*
  * Panics, naming where, if this vCPU has a batch open: for points that one must not be open across
  * (a return to user mode, sleeping, another address space).
