@@ -46,7 +46,6 @@ static void print_entry_bits(pvmm_pte_t entry)
 static void print_walk(pvmm_va_t va)
 {
 	struct pvmm_walk w = pvmm_pt_walk(pvmm_space_current()->root, va);
-	char text[400];
 	pfn_t pfn;
 
 	for (unsigned int level = PVMM_PT_LEVELS; level >= w.stopped_at; level--) {
@@ -72,10 +71,7 @@ static void print_walk(pvmm_va_t va)
 		   (unsigned long long)pfn_x(pfn), (unsigned long long)mfn_x(pvmm_pfn_to_mfn(pfn)),
 		   pvmm_page_kind_name(pvmm_page(pfn)->kind), pvmm_page(pfn)->refs,
 		   pvmm_page(pfn)->live, pvmm_page(pfn)->stale);
-	pvmm_owner_describe(pvmm_owner_allocated(pfn), text, sizeof(text));
-	pvmm_print("             allocated by %s\n", text);
-	pvmm_owner_describe(pvmm_owner_freed(pfn), text, sizeof(text));
-	pvmm_print("             last freed by %s\n", text);
+	pvmm_owner_print(pfn, "             ");
 }
 
 static void print_registers(const struct pvmm_regs *r)

@@ -6,6 +6,7 @@
  * The order matters and is the whole point of start_of_day.
  */
 #include <pvmm/batch.h>
+#include <pvmm/check.h>
 #include <pvmm/console.h>
 #include <pvmm/event.h>
 #include <pvmm/hypercall.h>
@@ -14,6 +15,7 @@
 #include <pvmm/paging.h>
 #include <pvmm/vcpu.h>
 #include "arch.h"
+#include "check_options.h"
 #include "fault.h"
 
 static struct start_info start_info; /* the builder's page is not ours to keep mapped */
@@ -60,6 +62,11 @@ void pvmm_shutdown(unsigned int sched_reason)
 {
 	struct sched_shutdown shutdown = {.reason = sched_reason};
 
+	/* In a crash nothing is asked of the memory manager any more, but for what it has counted.
+	 */
+	if (sched_reason != SHUTDOWN_crash)
+		pvmm_check_flush();
+	pvmm_check_summary();
 	pvmm_console_flush();
 	for (;;)
 		(void)pvmm_hc_sched_op(SCHEDOP_shutdown, &shutdown);
@@ -112,13 +119,18 @@ static void parse_command_line(void)
 {
 	static struct pvmm_option options[MAX_OPTIONS + 1] = {
 		{"loglevel", "error|warn|info|debug", parse_loglevel},
+		{"check", CHECK_VALUES, parse_check},
+		{"check-action", CHECK_ACTION_VALUES, parse_check_action},
+		{"report", REPORT_VALUES, parse_report},
 	};
 	char message[512];
-	unsigned int nr = 1;
+	unsigned int nr = 0;
 
+	while (options[nr].name)
+		nr++;
 	for (const struct pvmm_option *o = pvmm_kernel_options; o && o->name; o++) {
 		if (nr == MAX_OPTIONS)
-			pvmm_panic("the kernel has more than %d options", MAX_OPTIONS - 1);
+			pvmm_panic("there are more than %d options", MAX_OPTIONS);
 		options[nr++] = *o;
 	}
 	for (unsigned int i = 0; i < PVMM_CMDLINE_BYTES; i++)

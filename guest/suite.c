@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Runs suites and prints TAP. Owns the counters of the run. */
 #include <pvmm/alloc.h>
+#include <pvmm/check.h>
 #include <pvmm/cmdline.h>
 #include <pvmm/log.h>
 #include <pvmm/stray.h>
@@ -28,10 +29,14 @@ bool suite_check_equal(uint64_t a, uint64_t b, const char *text, const char *fil
 	return ok;
 }
 
-/* Tables of the kernel's own that a test makes necessary stay: they are not lost. */
+/*
+ * Tables of the kernel's own that a test makes necessary stay, and pages in quarantine: they are not
+ * lost.
+ */
 static uint64_t pages_accounted_for(void)
 {
-	return pvmm_free_pages() + pvmm_table_cache_stats().nr_pages + pvmm_kernel_space.nr_tables;
+	return pvmm_free_pages() + pvmm_table_cache_stats().nr_pages + pvmm_kernel_space.nr_tables +
+	       pvmm_check_stats().quarantined;
 }
 
 static void run_test(const struct suite *suite, const struct test *test)
@@ -41,6 +46,7 @@ static void run_test(const struct suite *suite, const struct test *test)
 
 	failed_checks = 0;
 	test->run();
+	pvmm_check_tick();
 	CHECK_EQUAL(pages_accounted_for(), before);
 	CHECK_EQUAL(pvmm_audit(), 0);
 

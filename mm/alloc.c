@@ -3,15 +3,17 @@
  * Owns the free pages: a buddy system. Free blocks of each order form a doubly linked list through
  * the page database.
  *
- * Invariant, under the lock: every page of kind FREE belongs to exactly one free block; the block's
- * first page carries PVMM_PAGE_HEAD and its order and is on that order's list; a block and its
- * buddy are never both free at the same order below PVMM_MAX_ORDER.
+ * Invariant, under the lock: every page of kind FREE is held by the checker (PVMM_PAGE_HELD) or
+ * belongs to exactly one free block; the block's first page carries PVMM_PAGE_HEAD and its order
+ * and is on that order's list; a block and its buddy are never both free at the same order below
+ * PVMM_MAX_ORDER.
  */
 #include <pvmm/alloc.h>
 #include <pvmm/log.h>
 #include <pvmm/owner.h>
 #include <pvmm/p2m.h>
 #include <pvmm/spinlock.h>
+#include "check.h"
 #include "ledger.h"
 
 struct free_list {
@@ -22,13 +24,14 @@ struct free_list {
 /* Guards the lists and the kind, order, flags and links of free pages. Innermost lock. */
 static struct pvmm_spinlock lock = PVMM_SPINLOCK_INIT;
 static struct free_list lists[PVMM_MAX_ORDER + 1];
-static uint64_t nr_free;
+static uint64_t nr_free; /* on the lists */
+static uint64_t nr_held; /* free and in the checker's hands */
 
 void alloc_init(void)
 {
 	for (unsigned int order = 0; order <= PVMM_MAX_ORDER; order++)
 		lists[order] = (struct free_list){PVMM_PAGE_NONE, PVMM_PAGE_NONE, 0};
-	nr_free = 0;
+	nr_free = nr_held = 0;
 }
 
 /* Links a block in at the front, where the next allocation takes it, or at the far end. */
@@ -65,14 +68,14 @@ static void list_del(struct free_list *list, struct pvmm_page *page)
 static void block_add(struct pvmm_page *head, unsigned int order, bool far_end)
 {
 	head->order = (uint8_t)order;
-	__atomic_store_n(&head->flags, PVMM_PAGE_HEAD, __ATOMIC_RELAXED);
+	__atomic_store_n(&head->flags, head->flags | PVMM_PAGE_HEAD, __ATOMIC_RELAXED);
 	list_add(&lists[order], head, far_end);
 }
 
 static void block_del(struct pvmm_page *head)
 {
 	list_del(&lists[head->order], head);
-	__atomic_store_n(&head->flags, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&head->flags, head->flags & ~PVMM_PAGE_HEAD, __ATOMIC_RELAXED);
 }
 
 /* The free block of this order that the block at pfn could merge with, or NULL. */
@@ -188,13 +191,17 @@ static struct pvmm_page *take_block(unsigned int order, enum pvmm_page_kind kind
 	return head;
 }
 
-/* Memory is out: gets back what others keep for speed. Not from inside a batch. */
+/*
+ * Memory is out: gets back what others keep for speed, and then what the checker holds, their pages
+ * among it. Not from inside a batch.
+ */
 static bool reclaim(void)
 {
 	if (pvmm_batch_is_open())
 		return false;
 	ledger_reclaim();
 	pvmm_table_cache_shrink();
+	(void)check_give_back();
 	return true;
 }
 
@@ -204,11 +211,18 @@ struct pvmm_page *pvmm_page_alloc(unsigned int order, enum pvmm_page_kind kind)
 
 	if (order > PVMM_MAX_ORDER || kind == PVMM_PAGE_FREE || kind >= PVMM_PAGE_KINDS)
 		return NULL;
-	head = take_block(order, kind);
-	if (!head && reclaim())
+
+	do {
 		head = take_block(order, kind);
-	if (head)
-		pvmm_owner_note_alloc(pvmm_page_pfn(head), 1ULL << order);
+		if (!head && reclaim())
+			head = take_block(order, kind);
+	} while (head && !check_allocated(head, order));
+
+	if (!head)
+		return NULL;
+	for (uint64_t i = 0; i < 1ULL << order; i++)
+		__atomic_store_n(&head[i].flags, 0, __ATOMIC_RELAXED);
+	pvmm_owner_note_alloc(pvmm_page_pfn(head), 1ULL << order);
 	return head;
 }
 
@@ -217,6 +231,8 @@ static const char *free_forbidden(const struct pvmm_page *page, unsigned int ord
 {
 	if (page->kind == PVMM_PAGE_FREE)
 		return "is free already";
+	if (page->kind == PVMM_PAGE_QUARANTINED)
+		return "is in quarantine";
 	if (page->flags & (PVMM_PAGE_READONLY | PVMM_PAGE_PINNED))
 		return "is still a page table for Xen";
 	if (page->flags & PVMM_PAGE_NODIRECT)
@@ -234,8 +250,8 @@ void pvmm_page_free(struct pvmm_page *page, unsigned int order)
 {
 	uint64_t nr_pages = 1ULL << (order <= PVMM_MAX_ORDER ? order : 0);
 	pfn_t pfn = pvmm_page_pfn(page);
+	bool stale = false, checked;
 	const char *why;
-	bool stale = false;
 
 	for (uint64_t i = 0; i < nr_pages; i++) {
 		why = free_forbidden(&page[i], order, i);
@@ -249,16 +265,23 @@ void pvmm_page_free(struct pvmm_page *page, unsigned int order)
 	}
 
 	pvmm_owner_note_free(pfn, nr_pages);
+	checked = check_wants_freed(nr_pages, stale);
 
 	pvmm_spin_lock(&lock);
 	for (uint64_t i = 0; i < nr_pages; i++) {
 		page[i].kind = PVMM_PAGE_FREE;
-		__atomic_store_n(&page[i].flags, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&page[i].flags, checked ? PVMM_PAGE_HELD : 0, __ATOMIC_RELAXED);
 		page[i].refs = 0;
 		page[i].private = 0;
 	}
-	release(pfn_x(pfn), order, stale);
+	if (checked)
+		__atomic_store_n(&nr_held, nr_held + nr_pages, __ATOMIC_RELAXED);
+	else
+		release(pfn_x(pfn), order, stale);
 	pvmm_spin_unlock(&lock);
+
+	if (checked)
+		check_freed(pfn, order);
 }
 
 void pvmm_mm_add_free(pfn_t first, uint64_t nr_pages)
@@ -297,7 +320,8 @@ void pvmm_mm_add_free(pfn_t first, uint64_t nr_pages)
 
 uint64_t pvmm_free_pages(void)
 {
-	return __atomic_load_n(&nr_free, __ATOMIC_RELAXED);
+	return __atomic_load_n(&nr_free, __ATOMIC_RELAXED) +
+	       __atomic_load_n(&nr_held, __ATOMIC_RELAXED);
 }
 
 uint64_t pvmm_free_blocks(unsigned int order)
@@ -341,7 +365,7 @@ static unsigned int list_audit(unsigned int order, uint64_t *nr_pages)
 
 unsigned int alloc_audit(void)
 {
-	uint64_t on_lists = 0, of_kind_free = 0;
+	uint64_t on_lists = 0, of_kind_free = 0, held = 0;
 	unsigned int problems = 0;
 
 	pvmm_spin_lock(&lock);
@@ -353,20 +377,117 @@ unsigned int alloc_audit(void)
 		if (page->kind != PVMM_PAGE_FREE)
 			continue;
 		of_kind_free++;
-		if (page->refs || page->live || (page->flags & ~PVMM_PAGE_HEAD)) {
+		held += (page->flags & PVMM_PAGE_HELD) != 0;
+		if (page->refs || page->live ||
+		    (page->flags & ~(PVMM_PAGE_HEAD | PVMM_PAGE_HELD | PVMM_PAGE_REPORTED))) {
 			pvmm_log(PVMM_ERROR,
 				 "audit: free pfn 0x%llx has refs %u, live %u, flags 0x%x",
 				 (unsigned long long)i, page->refs, page->live, page->flags);
 			problems++;
 		}
 	}
-	if (on_lists != nr_free || of_kind_free != nr_free) {
-		pvmm_log(PVMM_ERROR,
-			 "audit: %llu free pages counted, %llu on the lists, %llu of kind free",
-			 (unsigned long long)nr_free, (unsigned long long)on_lists,
-			 (unsigned long long)of_kind_free);
+	if (on_lists != nr_free || of_kind_free != nr_free + nr_held || held != nr_held) {
+		pvmm_log(
+			PVMM_ERROR,
+			"audit: %llu free pages counted, %llu on the lists; %llu held, %llu marked so; %llu of kind free",
+			(unsigned long long)nr_free, (unsigned long long)on_lists,
+			(unsigned long long)nr_held, (unsigned long long)held,
+			(unsigned long long)of_kind_free);
 		problems++;
 	}
 	pvmm_spin_unlock(&lock);
 	return problems;
+}
+
+/* --- for the checker: single pages out of the lists and back --- */
+
+/* The free block that contains this page, or NULL. */
+static struct pvmm_page *free_block_of(uint64_t pfn)
+{
+	for (unsigned int order = 0; order <= PVMM_MAX_ORDER; order++) {
+		struct pvmm_page *head = pvmm_page(_pfn(pfn & ~((1ULL << order) - 1)));
+
+		if (head->kind == PVMM_PAGE_FREE && (head->flags & PVMM_PAGE_HEAD) &&
+		    head->order == order)
+			return head;
+	}
+	return NULL;
+}
+
+/* The halves of its block that the page is not in stay on the lists. */
+static void isolate(struct pvmm_page *head, uint64_t pfn)
+{
+	uint64_t first = pfn_x(pvmm_page_pfn(head));
+	unsigned int order = head->order;
+
+	block_del(head);
+	while (order--) {
+		uint64_t upper = first + (1ULL << order);
+		bool in_upper = pfn >= upper;
+
+		block_add(pvmm_page(_pfn(in_upper ? first : upper)), order, true);
+		if (in_upper)
+			first = upper;
+	}
+}
+
+static void hold(struct pvmm_page *page)
+{
+	__atomic_store_n(&page->flags, page->flags | PVMM_PAGE_HELD, __ATOMIC_RELAXED);
+	__atomic_store_n(&nr_held, nr_held + 1, __ATOMIC_RELAXED);
+}
+
+static void unhold(struct pvmm_page *page, uint8_t flags)
+{
+	if (!(page->flags & PVMM_PAGE_HELD))
+		pvmm_panic("pfn 0x%llx (%s, flags 0x%x) is not held by the checker",
+			   (unsigned long long)pfn_x(pvmm_page_pfn(page)),
+			   pvmm_page_kind_name(page->kind), page->flags);
+	__atomic_store_n(&page->flags, flags, __ATOMIC_RELAXED);
+	__atomic_store_n(&nr_held, nr_held - 1, __ATOMIC_RELAXED);
+	page->private = 0;
+}
+
+bool alloc_isolate(pfn_t pfn)
+{
+	struct pvmm_page *page = pvmm_page(pfn), *head = NULL;
+
+	pvmm_spin_lock(&lock);
+	if (page->kind == PVMM_PAGE_FREE && !(page->flags & PVMM_PAGE_HELD))
+		head = free_block_of(pfn_x(pfn));
+	if (head) {
+		isolate(head, pfn_x(pfn));
+		hold(page);
+		__atomic_store_n(&nr_free, nr_free - 1, __ATOMIC_RELAXED);
+	}
+	pvmm_spin_unlock(&lock);
+	return head;
+}
+
+void alloc_retract(struct pvmm_page *block, unsigned int order)
+{
+	pvmm_spin_lock(&lock);
+	for (uint64_t i = 0; i < 1ULL << order; i++) {
+		block[i].kind = PVMM_PAGE_FREE;
+		block[i].refs = 0;
+		hold(&block[i]);
+	}
+	pvmm_spin_unlock(&lock);
+}
+
+void alloc_give_back(struct pvmm_page *page, bool reported, bool far_end)
+{
+	pvmm_spin_lock(&lock);
+	unhold(page, reported ? PVMM_PAGE_REPORTED : 0);
+	release(pfn_x(pvmm_page_pfn(page)), 0, far_end);
+	pvmm_spin_unlock(&lock);
+}
+
+void alloc_quarantine(struct pvmm_page *page)
+{
+	pvmm_spin_lock(&lock);
+	unhold(page, 0);
+	page->kind = PVMM_PAGE_QUARANTINED;
+	page->refs = 1;
+	pvmm_spin_unlock(&lock);
 }

@@ -89,7 +89,8 @@ static unsigned int audit_counts(void)
 	for (uint64_t i = 0; i < pvmm_max_pfn(); i++) {
 		const struct pvmm_page *page = pvmm_page(_pfn(i));
 
-		if (!page->live)
+		/* A page is in quarantine because of an entry that nobody counts. */
+		if (!page->live || page->kind == PVMM_PAGE_QUARANTINED)
 			continue;
 		pvmm_log(PVMM_ERROR,
 			 "audit: pfn 0x%llx (%s) counts %d mappings more than its entries",

@@ -122,17 +122,18 @@ static int visit_copy(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
 	return 0;
 }
 
-/*
- * Fills the copy and pins it, in one batch. The original is flushed where it runs: a page that it
- * could still write to through an old translation would be written in the copy too.
- */
-static int copy_locked(struct copying *c)
+static void for_each_of_stock(const void *of, void (*fn)(struct pvmm_page *, void *), void *ctx)
 {
-	pvmm_batch_begin();
-	space_visit(c->from, visit_copy, c);
-	if (space_is_loaded(c->from))
-		pvmm_batch_flush_all();
-	return pin_end_batch(c->to);
+	const struct copying *c = of;
+	uint32_t pfn;
+
+	for (unsigned int level = 1; level < PVMM_PT_LEVELS; level++)
+		for (pfn = c->stock.first[level]; pfn != PVMM_PAGE_NONE;
+		     pfn = pvmm_page(_pfn(pfn))->next)
+			fn(pvmm_page(_pfn(pfn)), ctx);
+	fn(pvmm_page(c->to->root), ctx);
+	if (pfn_valid(c->to->user_root))
+		fn(pvmm_page(c->to->user_root), ctx);
 }
 
 /*
@@ -167,14 +168,36 @@ static void undo_copy(struct copying *c)
 	pvmm_batch_end(NULL);
 }
 
-int pvmm_space_clone(struct pvmm_space *copy, struct pvmm_space *space, const char *name)
+/*
+ * Fills the copy and pins it, in one batch. The original is flushed where it runs: a page that it
+ * could still write to through an old translation would be written in the copy too. True in *again:
+ * Xen refused, and the cause is gone.
+ */
+static int copy_locked(struct copying *c, bool *again)
+{
+	struct handover h = {.space = c->to, .for_each = for_each_of_stock, .of = c};
+	int err = handover_begin(&h);
+
+	if (err)
+		return err;
+	space_visit(c->from, visit_copy, c);
+	if (space_is_loaded(c->from))
+		pvmm_batch_flush_all();
+	err = pin_end_batch(c->to, &h);
+	if (err) {
+		*again = handover_undo(&h);
+		undo_copy(c);
+	}
+	return err;
+}
+
+static int clone_once(struct pvmm_space *copy, struct pvmm_space *space, const char *name,
+		      bool *again)
 {
 	struct copying c = {.from = space, .to = copy};
 	int err;
 
-	if (space_is_kernel(space) || copy == space)
-		return -XEN_EINVAL;
-	pvmm_batch_assert_closed("the copying of an address space");
+	*again = false;
 	for (unsigned int level = 0; level < PVMM_PT_LEVELS; level++)
 		c.stock.first[level] = PVMM_PAGE_NONE;
 	err = pvmm_space_create(copy, name);
@@ -186,15 +209,26 @@ int pvmm_space_clone(struct pvmm_space *copy, struct pvmm_space *space, const ch
 	err = region_copy(copy, space);
 	if (!err)
 		err = space_visit(space, visit_stock, &c.stock);
-	if (!err) {
-		err = copy_locked(&c);
-		if (err)
-			undo_copy(&c);
-	}
+	if (!err)
+		err = copy_locked(&c, again);
 	pvmm_spin_unlock(&space->lock);
 
 	stock_free(&c.stock);
 	if (err)
 		(void)pvmm_space_destroy(copy);
+	return err;
+}
+
+int pvmm_space_clone(struct pvmm_space *copy, struct pvmm_space *space, const char *name)
+{
+	bool again;
+	int err;
+
+	if (space_is_kernel(space) || copy == space)
+		return -XEN_EINVAL;
+	pvmm_batch_assert_closed("the copying of an address space");
+	do {
+		err = clone_once(copy, space, name, &again);
+	} while (err && again);
 	return err;
 }

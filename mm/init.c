@@ -2,6 +2,7 @@
 /* Brings the rooms of mm/ up in the order in which they need each other. */
 #include <pvmm/log.h>
 #include <pvmm/p2m.h>
+#include "check.h"
 #include "kmap.h"
 #include "ledger.h"
 #include "space.h"
@@ -22,6 +23,7 @@ static int claim_table(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
 void pvmm_mm_init(uint64_t nr_pages, pfn_t kernel_root)
 {
 	pages_init(nr_pages);
+	check_init();
 	alloc_init();
 	ledger_init();
 	vmap_init();

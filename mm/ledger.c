@@ -192,8 +192,7 @@ void ledger_reclaim(void)
 /* --- pages that become page tables --- */
 
 struct check {
-	struct pvmm_page *culprit;
-	unsigned int nr_stale;
+	unsigned int nr_live, nr_stale;
 	bool ask;
 };
 
@@ -206,24 +205,21 @@ static void check_table(struct pvmm_page *page, void *ctx)
 		return;
 	if (__atomic_load_n(&page->live, __ATOMIC_SEQ_CST) && c->ask)
 		ask_notifiers(page);
-	if (__atomic_load_n(&page->live, __ATOMIC_SEQ_CST) && !c->culprit)
-		c->culprit = page;
+	c->nr_live += __atomic_load_n(&page->live, __ATOMIC_SEQ_CST) != 0;
 	/* After live: a mapping that is given up meanwhile is counted as stale before it is not
 	 * live any more. */
 	c->nr_stale += __atomic_load_n(&page->stale, __ATOMIC_SEQ_CST) != 0;
 }
 
-int ledger_check_tables(for_each_table_fn *for_each, const void *tables, struct pvmm_page **culprit,
-			unsigned int *nr_stale)
+int ledger_check_tables(for_each_table_fn *for_each, const void *tables, unsigned int *nr_stale)
 {
 	struct check c = {.ask = __atomic_load_n(&notifiers, __ATOMIC_RELAXED) != NULL};
 
 	/* The kinds were set before; who maps one of the pages from now on sees them. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	for_each(tables, check_table, &c);
-	*culprit = c.culprit;
 	*nr_stale = c.nr_stale;
-	return c.culprit ? -XEN_EBUSY : 0;
+	return c.nr_live ? -XEN_EBUSY : 0;
 }
 
 static void queue_drop(struct pvmm_page *page, void *ctx)

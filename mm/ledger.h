@@ -50,12 +50,11 @@ void ledger_stale(struct pvmm_page *page);
 void ledger_cleared(struct pvmm_page *page);
 
 /*
- * Whether these pages, whose kind says "page table" already, may be handed to Xen. Asks notifiers
- * about live mappings. 0, or -XEN_EBUSY with *culprit the first page that has a live mapping still;
- * *nr_stale is how many of them have stale ones.
+ * What is known of these pages, whose kind says "page table" already. Asks notifiers about live
+ * mappings; -XEN_EBUSY if one of them has a live mapping still. *nr_stale is how many have stale
+ * ones.
  */
-int ledger_check_tables(for_each_table_fn *for_each, const void *tables, struct pvmm_page **culprit,
-			unsigned int *nr_stale);
+int ledger_check_tables(for_each_table_fn *for_each, const void *tables, unsigned int *nr_stale);
 
 /*
  * Before and after a batch that hands tables to Xen, if some of them have stale mappings: begin

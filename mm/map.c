@@ -10,6 +10,7 @@
 #include <pvmm/alloc.h>
 #include <pvmm/log.h>
 #include <pvmm/p2m.h>
+#include "check.h"
 #include "ledger.h"
 #include "space.h"
 
@@ -25,6 +26,16 @@ static void for_each_of_chain(const void *tables, void (*fn)(struct pvmm_page *,
 
 	for (unsigned int level = 1; level <= chain->levels; level++)
 		fn(chain->table[level], ctx);
+}
+
+/* One of the new tables is another page now. */
+static void exchange_in_chain(void *of, struct pvmm_page *old, struct pvmm_page *new)
+{
+	struct chain *chain = of;
+
+	for (unsigned int level = 1; level <= chain->levels; level++)
+		if (chain->table[level] == old)
+			chain->table[level] = new;
 }
 
 static void chain_free(const struct chain *chain)
@@ -135,41 +146,59 @@ static void unset(struct pvmm_space *space, const struct pvmm_walk *w, pvmm_va_t
 	pvmm_batch_end(NULL);
 }
 
+/* New tables are handed over in the batch that hooks them in, if Xen has the space's already. */
+static bool hands_over(const struct handover *h)
+{
+	const struct chain *chain = h->of;
+
+	return chain->levels && h->space->state == PVMM_SPACE_PINNED;
+}
+
+static int open_batch(struct handover *h)
+{
+	if (hands_over(h)) {
+		int err = handover_begin(h);
+
+		if (!err)
+			handover_queue(h);
+		return err;
+	}
+	pvmm_batch_begin();
+	return 0;
+}
+
 /*
  * Puts leaves into the slots from va on, of one L1 table: the entries themselves, or the new tables
  * that hold them. All or nothing.
  */
 static int insert(struct pvmm_space *space, const struct pvmm_walk *w, pvmm_va_t va,
-		  const struct chain *chain, const pvmm_pte_t *leaves, unsigned int nr)
+		  struct chain *chain, const pvmm_pte_t *leaves, unsigned int nr)
 {
-	bool live = space->state == PVMM_SPACE_PINNED;
-	struct pvmm_batch_failure failure;
-	char what[128];
+	struct handover h = {
+		.space = space,
+		.for_each = for_each_of_chain,
+		.exchange = exchange_in_chain,
+		.of = chain,
+	};
 	int err;
 
-	pvmm_batch_begin();
-	if (live)
-		handover_queue(for_each_of_chain, chain);
-	chain_fill(chain, va, leaves, nr);
-	if (chain->levels)
-		set_upper(space, w, w->stopped_at, entry_of_table(chain->table[chain->levels]));
-	else
-		set_leaves(space, w, va, leaves, nr);
-	err = pvmm_batch_end(&failure);
+	do {
+		err = open_batch(&h);
+		if (err)
+			return err;
+		chain_fill(chain, va, leaves, nr);
+		if (chain->levels)
+			set_upper(space, w, w->stopped_at,
+				  entry_of_table(chain->table[chain->levels]));
+		else
+			set_leaves(space, w, va, leaves, nr);
+		err = hands_over(&h) ? handover_end(&h) : pvmm_batch_end(&h.failure);
+		if (err)
+			unset(space, w, va, chain, leaves, nr);
+	} while (err && chain->levels && handover_undo(&h));
 
-	if (!err) {
-		if (live)
-			handover_done(for_each_of_chain, chain);
-		return 0;
-	}
-	unset(space, w, va, chain, leaves, nr);
-	if (chain->levels) {
-		handover_undo(space, &failure, for_each_of_chain, chain);
-	} else {
-		pvmm_batch_describe(&failure, what, sizeof(what));
-		pvmm_log(PVMM_WARN, "mapping in space \"%s\" refused by Xen: %s", space->name,
-			 what);
-	}
+	if (err && !chain->levels)
+		report_refusal(&h.failure, "mapping in space \"%s\" refused by Xen", space->name);
 	return err;
 }
 
@@ -259,18 +288,14 @@ void release_page(struct pvmm_page *page)
 int change_leaf(struct pvmm_space *space, const struct pvmm_walk *w, pvmm_va_t va, pvmm_pte_t entry)
 {
 	struct pvmm_batch_failure failure;
-	char what[128];
 	int err;
 
 	pvmm_batch_begin();
 	set_leaf(space, &w->step[1], va, entry);
 	err = pvmm_batch_end(&failure);
-	if (!err)
-		return 0;
-
-	pvmm_batch_describe(&failure, what, sizeof(what));
-	pvmm_log(PVMM_WARN, "change of 0x%llx in space \"%s\" refused by Xen: %s",
-		 (unsigned long long)va, space->name, what);
+	if (err)
+		report_refusal(&failure, "change of 0x%llx in space \"%s\" refused by Xen",
+			       (unsigned long long)va, space->name);
 	return err;
 }
 

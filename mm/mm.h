@@ -15,19 +15,6 @@ void regions_init(void);
 /* The allocator's part of the audit: its lists against the page database. Returns problems. */
 unsigned int alloc_audit(void);
 
-/*
- * Xen refused to make the pages marked PVMM_PAGE_SUSPECT page tables of this space: finds out who
- * still maps them, keeps the record and prints the report. The marks are the caller's to remove.
- * Called before anything is undone, so that the pages' own direct-map entries are read-only and
- * every writable mapping found is a stray.
- */
-void stray_refused(struct pvmm_space *space, const struct pvmm_batch_failure *failure);
-
-/* Prints the report of a refused pin: nr_found strays, of which found holds nr_shown. */
-void report_refused_pin(const struct pvmm_space *space, const struct pvmm_batch_failure *failure,
-			const struct pvmm_mapping *found, unsigned int nr_found,
-			unsigned int nr_shown);
-
 /* The contents of pages in the direct map. */
 static inline void page_zero(struct pvmm_page *page)
 {
@@ -48,22 +35,44 @@ static inline void page_copy(struct pvmm_page *to, const struct pvmm_page *from)
 
 bool space_is_kernel(const struct pvmm_space *space);
 
-/* Tables that one operation hands to Xen or takes back: a whole space's, or a few new ones. */
+/*
+ * Calls fn for each table that one operation hands to Xen or takes back: a whole space's, or a few
+ * new ones. Children come before their parents.
+ */
 typedef void for_each_table_fn(const void *tables, void (*fn)(struct pvmm_page *page, void *ctx),
 			       void *ctx);
 
-/*
- * Queue "read-only" for the tables, in the batch that hands them over; when that has succeeded,
- * note it. When Xen has refused: say who is to blame, and make them all writable again.
- */
-void handover_queue(for_each_table_fn *for_each, const void *tables);
-void handover_done(for_each_table_fn *for_each, const void *tables);
-void handover_undo(struct pvmm_space *space, const struct pvmm_batch_failure *failure,
-		   for_each_table_fn *for_each, const void *tables);
+/* Tells who owns the tables that one of them was exchanged for another page. */
+typedef void exchange_table_fn(void *tables, struct pvmm_page *old, struct pvmm_page *new);
 
-/* The reverse, behind the operation with which Xen gives them up. */
-void handback_queue(for_each_table_fn *for_each, const void *tables);
-void handback_done(for_each_table_fn *for_each, const void *tables);
+/* Tables on their way to Xen. */
+struct handover {
+	struct pvmm_space *space; /* whose they are */
+	for_each_table_fn *for_each;
+	exchange_table_fn *exchange;
+	void *of;
+
+	bool drops; /* stale mappings of theirs go in the same batch */
+	struct pvmm_batch_failure failure;
+};
+
+/*
+ * Looks at what is known of the tables' pages (a live, writable mapping is a refusal before Xen is
+ * asked, with a report: -XEN_EBUSY), then opens the batch, with the removal of their stale mappings
+ * first of all. queue adds "read-only" for each; the operation that hands them over is the
+ * caller's. end sends it all, and notes it when that has succeeded.
+ *
+ * undo, after a refusal: says who is to blame, does about it what check-action= says, and makes
+ * them all writable again. True: the cause is gone, the same is worth another try.
+ */
+int handover_begin(struct handover *h);
+void handover_queue(const struct handover *h);
+int handover_end(struct handover *h);
+bool handover_undo(struct handover *h);
+
+/* The reverse, for each table: behind the operation with which Xen gives it up; and when it has. */
+void handback_queue(struct pvmm_page *page, void *ctx);
+void handback_done(struct pvmm_page *page, void *ctx);
 
 /*
  * Makes sure that a kernel address has an L1 table, which stays for good; *l1 is it. Adds to

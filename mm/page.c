@@ -14,11 +14,17 @@
 const char *pvmm_page_kind_name(enum pvmm_page_kind kind)
 {
 	static const char *const names[PVMM_PAGE_KINDS] = {
-		[PVMM_PAGE_FREE] = "free",	 [PVMM_PAGE_KERNEL] = "kernel",
-		[PVMM_PAGE_L1] = "L1 table",	 [PVMM_PAGE_L2] = "L2 table",
-		[PVMM_PAGE_L3] = "L3 table",	 [PVMM_PAGE_L4] = "L4 table",
-		[PVMM_PAGE_USER] = "user",	 [PVMM_PAGE_BALLOONED] = "ballooned",
-		[PVMM_PAGE_GRANTED] = "granted", [PVMM_PAGE_RESERVED] = "reserved",
+		[PVMM_PAGE_FREE] = "free",
+		[PVMM_PAGE_KERNEL] = "kernel",
+		[PVMM_PAGE_L1] = "L1 table",
+		[PVMM_PAGE_L2] = "L2 table",
+		[PVMM_PAGE_L3] = "L3 table",
+		[PVMM_PAGE_L4] = "L4 table",
+		[PVMM_PAGE_USER] = "user",
+		[PVMM_PAGE_BALLOONED] = "ballooned",
+		[PVMM_PAGE_GRANTED] = "granted",
+		[PVMM_PAGE_RESERVED] = "reserved",
+		[PVMM_PAGE_QUARANTINED] = "quarantined",
 	};
 
 	return (unsigned int)kind < PVMM_PAGE_KINDS ? names[kind] : "unknown";

@@ -6,119 +6,247 @@
 #include <pvmm/log.h>
 #include <pvmm/owner.h>
 #include <pvmm/p2m.h>
-#include "mm.h"
+#include "check.h"
 
-/* The report's second column, and where its lines are broken. */
-#define INDENT	     15
-#define LINE_COLUMNS 110
+#define ULL(v) ((unsigned long long)(v))
+
+const char *report_action_name(enum pvmm_check_action action)
+{
+	static const char *const names[] = {
+		[PVMM_ACTION_REPORT] = "report",
+		[PVMM_ACTION_FIX] = "fix",
+		[PVMM_ACTION_QUARANTINE] = "quarantine",
+		[PVMM_ACTION_PANIC] = "panic",
+	};
+
+	return names[action];
+}
+
+const char *report_how_name(enum pvmm_check_how how)
+{
+	static const char *const names[PVMM_CHECK_HOWS] = {
+		[PVMM_CHECK_BY_PIN] = "pin",	 [PVMM_CHECK_BY_FREE] = "free",
+		[PVMM_CHECK_BY_ALLOC] = "alloc", [PVMM_CHECK_BY_SWEEP] = "sweep",
+		[PVMM_CHECK_BY_CALL] = "call",
+	};
+
+	return names[how];
+}
+
+void report_refusal(const struct pvmm_batch_failure *failure, const char *fmt, ...)
+{
+	char text[160], what[128];
+	va_list ap;
+
+	va_start(ap, fmt);
+	pvmm_vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	pvmm_batch_describe(failure, what, sizeof(what));
+	pvmm_log(PVMM_WARN, "%s: %s", text, what);
+}
+
+/* --- places --- */
+
+const char *report_place(const struct sighting *s)
+{
+	if (!space_is_kernel(s->m.space))
+		return "user";
+	if (s->m.va - PVMM_DIRECTMAP_BASE < PVMM_DIRECTMAP_BYTES)
+		return "directmap";
+	if (s->m.va - PVMM_VMAP_BASE < PVMM_VMAP_BYTES)
+		return "vmap";
+	return s->m.va >= PVMM_KERNEL_BASE ? "image" : "records";
+}
 
 /* What the address belongs to, in words. */
-static void describe_place(const struct pvmm_mapping *m, char *buf, size_t len_bytes)
+static void print_place(const struct sighting *s)
 {
-	if (m->space != &pvmm_kernel_space) {
-		pvmm_snprintf(buf, len_bytes, "user half of address space \"%s\" (%s, %s)",
-			      m->space->name,
-			      m->space->state == PVMM_SPACE_PINNED ? "pinned" : "not pinned",
-			      m->space->nr_loaded ? "loaded" : "not loaded");
-	} else if (m->va - PVMM_DIRECTMAP_BASE < PVMM_DIRECTMAP_BYTES) {
-		uint64_t at = (m->va - PVMM_DIRECTMAP_BASE) >> PVMM_PAGE_SHIFT;
+	const struct pvmm_mapping *m = &s->m;
 
-		pvmm_snprintf(buf, len_bytes,
-			      at == pfn_x(m->pfn) ? "direct map, at its own place"
-						  : "direct map, in the place of pfn 0x%llx",
-			      (unsigned long long)at);
-	} else if (m->va - PVMM_VMAP_BASE < PVMM_VMAP_BYTES) {
-		pvmm_snprintf(buf, len_bytes, "vmap region");
-	} else if (m->va >= PVMM_KERNEL_BASE) {
-		pvmm_snprintf(buf, len_bytes, "kernel image, %pS", (void *)(uintptr_t)m->va);
-	} else {
-		pvmm_snprintf(buf, len_bytes, "the manager's own records");
-	}
-}
-
-/* A stack on as many lines as it takes, the label before the first. */
-static void print_stack_of(const char *label, const struct pvmm_owner_stack *stack)
-{
-	int column = pvmm_snprintf(NULL, 0, "%s", label);
-	char name[96];
-
-	pvmm_print("%s", label);
-	for (uint32_t i = 0; stack && i < stack->nr; i++) {
-		int len = pvmm_snprintf(name, sizeof(name), "%s%pS", i ? " < " : "",
-					(void *)stack->callers[i]);
-
-		if (i && column + len > LINE_COLUMNS) {
-			pvmm_print("\n%*s", INDENT, "");
-			column = INDENT;
-		}
-		pvmm_print("%s", name);
-		column += len;
-	}
-	pvmm_print(stack ? "\n" : "(not known)\n");
-}
-
-static void print_history(pfn_t pfn)
-{
-	print_stack_of("  page       allocated by ", pvmm_owner_allocated(pfn));
-	print_stack_of("             last freed by ", pvmm_owner_freed(pfn));
-}
-
-static void print_verdict(const struct pvmm_space *space, const struct pvmm_batch_failure *failure,
-			  const struct pvmm_mapping *m)
-{
-	unsigned long long pfn = pfn_x(m->pfn), mfn = mfn_x(pvmm_pfn_to_mfn(m->pfn));
-	const struct pvmm_page *page = pvmm_page(m->pfn);
-	const char *kind = pvmm_page_kind_name(page->kind), *err = pvmm_errno_name(failure->err);
-
-	if (page->flags & PVMM_PAGE_SUSPECT)
-		pvmm_print(
-			"pvmm: stray writable mapping: pfn 0x%llx (mfn 0x%llx) cannot become an %s: Xen says -%s (%d)\n",
-			pfn, mfn, kind, err, failure->err);
+	pvmm_print("             in the ");
+	if (!space_is_kernel(m->space))
+		pvmm_print("user half of address space \"%s\" (%s, %s)\n", s->space_name,
+			   s->pinned ? "pinned" : "not pinned",
+			   s->loaded ? "loaded" : "not loaded");
+	else if (m->va - PVMM_DIRECTMAP_BASE < PVMM_DIRECTMAP_BYTES)
+		pvmm_print("direct map, in the place of pfn 0x%llx\n",
+			   ULL((m->va - PVMM_DIRECTMAP_BASE) >> PVMM_PAGE_SHIFT));
+	else if (m->va - PVMM_VMAP_BASE < PVMM_VMAP_BYTES)
+		pvmm_print("vmap region\n");
+	else if (m->va >= PVMM_KERNEL_BASE)
+		pvmm_print("kernel image, %pS\n", (void *)(uintptr_t)m->va);
 	else
+		pvmm_print("the manager's own records\n");
+}
+
+static void print_mapping(const struct sighting *s)
+{
+	pvmm_print("  still mapped writable at 0x%llx, L1 table pfn 0x%llx slot %u\n", ULL(s->m.va),
+		   ULL(pfn_x(s->m.table)), s->m.slot);
+	print_place(s);
+}
+
+/* --- verdicts: one line each --- */
+
+static void print_verdict_of_pin(const struct finding *f, pfn_t pfn)
+{
+	const char *kind = pvmm_page_kind_name((enum pvmm_page_kind)pvmm_page(pfn)->kind);
+	unsigned long long mfn = mfn_x(pvmm_pfn_to_mfn(pfn));
+	const char *err = pvmm_errno_name(f->err);
+
+	if (f->kind == FOUND_CONFLICT)
 		pvmm_print(
 			"pvmm: writable mapping of a page table: pfn 0x%llx (mfn 0x%llx) is an %s, so address space \"%s\" cannot be pinned: Xen says -%s (%d)\n",
-			pfn, mfn, kind, space->name, err, failure->err);
+			ULL(pfn_x(pfn)), mfn, kind, f->space->name, err, f->err);
+	else if (f->kind == FOUND_LIVE)
+		pvmm_print(
+			"pvmm: live mapping: pfn 0x%llx (mfn 0x%llx) cannot become an %s: it counts %u live mappings\n",
+			ULL(pfn_x(pfn)), mfn, kind, pvmm_page(pfn)->live);
+	else
+		pvmm_print(
+			"pvmm: stray writable mapping: pfn 0x%llx (mfn 0x%llx) cannot become an %s: Xen says -%s (%d)\n",
+			ULL(pfn_x(pfn)), mfn, kind, err, f->err);
 }
 
-static void print_mapping(const struct pvmm_mapping *m)
+static void print_verdict_of_probe(const struct finding *f)
 {
-	char place[96];
+	static const char *const when[PVMM_CHECK_HOWS] = {
+		[PVMM_CHECK_BY_FREE] = "was freed",
+		[PVMM_CHECK_BY_ALLOC] = "was to be allocated",
+		[PVMM_CHECK_BY_SWEEP] = "is free",
+		[PVMM_CHECK_BY_CALL] = "is free",
+	};
+	unsigned long long pfn = pfn_x(f->pfn), mfn = mfn_x(pvmm_pfn_to_mfn(f->pfn));
 
-	describe_place(m, place, sizeof(place));
-	pvmm_print("  still mapped writable at 0x%llx, L1 table pfn 0x%llx slot %u\n"
-		   "             in the %s\n",
-		   (unsigned long long)m->va, (unsigned long long)pfn_x(m->table), m->slot, place);
+	if (f->kind == FOUND_PLACE)
+		pvmm_print(
+			"pvmm: broken direct map: pfn 0x%llx (mfn 0x%llx) %s, and its place in the direct map is not its own and writable\n",
+			pfn, mfn, when[f->how]);
+	else
+		pvmm_print(
+			"pvmm: stray writable mapping: pfn 0x%llx (mfn 0x%llx) %s, and %s mapped writable: Xen says -%s (%d)\n",
+			pfn, mfn, when[f->how], f->kind == FOUND_GONE ? "was still" : "is",
+			pvmm_errno_name(f->err), f->err);
 }
 
-void report_refused_pin(const struct pvmm_space *space, const struct pvmm_batch_failure *failure,
-			const struct pvmm_mapping *found, unsigned int nr_found,
-			unsigned int nr_shown)
+static void print_verdict(const struct finding *f, pfn_t pfn)
+{
+	if (f->how != PVMM_CHECK_BY_PIN)
+		print_verdict_of_probe(f);
+	else if (pfn_valid(pfn))
+		print_verdict_of_pin(f, pfn);
+	else
+		pvmm_print("pvmm: pin refused, %s: address space \"%s\": Xen says -%s (%d)\n",
+			   f->kind == FOUND_UNSEARCHED
+				   ? "and not searched for (check=off)"
+				   : "and no table known here maps the pages writable",
+			   f->space->name, pvmm_errno_name(f->err), f->err);
+}
+
+/* Where the search found nothing: what else can hold a page. */
+static void print_unseen(const struct finding *f)
+{
+	pvmm_pte_t entry;
+
+	if (f->kind == FOUND_GONE)
+		pvmm_print(
+			"  gone       Xen takes it now: the mapping was removed after the page was freed\n");
+	else if (f->kind == FOUND_UNEXPLAINED)
+		pvmm_print("  held by    asked about one by one, Xen takes each of the tables\n");
+	else if (f->kind == FOUND_STRAY)
+		pvmm_print(
+			"  held by    no table known here; it can be a grant that a backend still maps, a mapping by another domain, a table that no root leads to\n");
+	if (f->kind != FOUND_PLACE)
+		return;
+	entry = pvmm_pt_lookup(pvmm_kernel_space.root, (uintptr_t)pvmm_pfn_to_virt(f->pfn));
+	pvmm_print("  its entry  0x%llx at 0x%llx\n", ULL(entry),
+		   ULL((uintptr_t)pvmm_pfn_to_virt(f->pfn)));
+}
+
+static void print_known(pfn_t pfn)
+{
+	const struct pvmm_page *page = pvmm_page(pfn);
+
+	pvmm_owner_print(pfn, "  page       ");
+	if (!page->live && !page->stale)
+		pvmm_print("  ledger     knows of no mapping of the page\n");
+	else
+		pvmm_print("  ledger     knows of %u live and %u stale mappings of the page\n",
+			   page->live, page->stale);
+}
+
+static void print_refused(const struct pvmm_batch_failure *failure)
 {
 	char what[160];
 
 	pvmm_batch_describe(failure, what, sizeof(what));
+	pvmm_print("  refused    %s\n"
+		   "             operation %u of the batch, queued by %pS\n",
+		   what, failure->index, (void *)failure->caller);
+}
 
-	if (!nr_found)
-		pvmm_print(
-			"pvmm: pin refused, and no table known here maps the pages writable: address space \"%s\": Xen says -%s (%d)\n"
-			"  it can be  a grant that a backend still maps, a mapping by another domain, a table that no root leads to\n",
-			space->name, pvmm_errno_name(failure->err), failure->err);
-
-	for (unsigned int i = 0; i < nr_shown; i++) {
-		bool new_page = i == 0 || !pfn_eq(found[i].pfn, found[i - 1].pfn);
-
-		if (new_page)
-			print_verdict(space, failure, &found[i]);
-		print_mapping(&found[i]);
-		if (new_page)
-			print_history(found[i].pfn);
+void report_finding(const struct finding *f)
+{
+	if (!(check_config.report & PVMM_REPORT_TEXT))
+		return;
+	if (!f->nr_found) {
+		print_verdict(f, f->pfn);
+		print_unseen(f);
+		if (pfn_valid(f->pfn))
+			print_known(f->pfn);
 	}
-	if (nr_found > nr_shown)
-		pvmm_print("  and        %u more mappings\n", nr_found - nr_shown);
+	for (unsigned int i = 0; i < f->nr_shown; i++) {
+		const struct pvmm_mapping *m = &f->found[i].m;
+		bool new_page = i == 0 || !pfn_eq(m->pfn, f->found[i - 1].m.pfn);
 
-	pvmm_print(
-		"  refused    %s\n"
-		"             operation %u of the batch, queued by %pS\n"
-		"  action     undone: what was to be handed to Xen is writable again, nothing is lost\n",
-		what, failure->index, (void *)failure->caller);
+		if (new_page)
+			print_verdict(f, m->pfn);
+		print_mapping(&f->found[i]);
+		if (new_page)
+			print_known(m->pfn);
+	}
+	if (f->nr_found > f->nr_shown)
+		pvmm_print("  and        %u more mappings\n", f->nr_found - f->nr_shown);
+	if (f->failure)
+		print_refused(f->failure);
+}
+
+static void print_action_on_pin(const struct finding *f)
+{
+	if (pfn_valid(f->replacement))
+		pvmm_print(
+			"  action     pfn 0x%llx is in quarantine, pfn 0x%llx has taken its place; the pin is tried again\n",
+			ULL(pfn_x(f->pfn)), ULL(pfn_x(f->replacement)));
+	else if (f->done)
+		pvmm_print("  action     %u mappings removed, pin tried again: done\n",
+			   f->nr_removed);
+	else if (f->kind == FOUND_LIVE)
+		pvmm_print("  action     none: Xen was not asked, nothing has changed\n");
+	else
+		pvmm_print(
+			"  action     %sundone: what was to be handed to Xen is writable again, nothing is lost\n",
+			f->nr_removed ? "mappings removed, but Xen still refuses; " : "");
+}
+
+static void print_action_on_page(const struct finding *f)
+{
+	if (f->kind == FOUND_GONE || f->action == PVMM_ACTION_REPORT)
+		pvmm_print("  action     none, the page stays free\n");
+	else if (f->action == PVMM_ACTION_FIX && f->done)
+		pvmm_print("  action     %u mappings repaired, asked again: clean\n",
+			   f->nr_removed);
+	else
+		pvmm_print("  action     the page is in quarantine\n");
+}
+
+void report_action(const struct finding *f)
+{
+	if (check_config.report & PVMM_REPORT_JSON)
+		report_json(f);
+	if (!(check_config.report & PVMM_REPORT_TEXT))
+		return;
+	if (f->how == PVMM_CHECK_BY_PIN)
+		print_action_on_pin(f);
+	else
+		print_action_on_page(f);
 }

@@ -9,6 +9,7 @@
 #include <pvmm/p2m.h>
 #include <pvmm/space.h>
 #include <pvmm/vcpu.h>
+#include "check.h"
 #include "space.h"
 
 struct pvmm_space pvmm_kernel_space;
@@ -218,27 +219,37 @@ static void undo_pins(const struct pin_fate *fate)
 	pvmm_batch_end(NULL);
 }
 
+/* A table of the space is another page now; nobody but the space itself knows its roots. */
+static void exchange_root(void *of, struct pvmm_page *old, struct pvmm_page *new)
+{
+	struct pvmm_space *space = of;
+
+	if (pfn_eq(space->root, pvmm_page_pfn(old)))
+		space->root = pvmm_page_pfn(new);
+	if (pfn_eq(space->user_root, pvmm_page_pfn(old)))
+		space->user_root = pvmm_page_pfn(new);
+}
+
 /*
- * One batch: every table read-only, then the pins, with which Xen validates them all. Translations
- * that still allow writing need no flush from us: Xen flushes when a frame changes its type.
+ * Every table read-only, then the pins, with which Xen validates them all. Translations that still
+ * allow writing need no flush from us: Xen flushes when a frame changes its type.
  */
-int pin_end_batch(struct pvmm_space *space)
+int pin_end_batch(struct pvmm_space *space, struct handover *h)
 {
 	struct pin_fate fate = {.space = space};
-	struct pvmm_batch_failure failure;
 	int err;
 
+	h->for_each = for_each_of_space;
+	h->exchange = exchange_root;
+	h->of = space;
 	pvmm_batch_on_refusal(note_refusal, &fate);
-	handover_queue(for_each_of_space, space);
+	handover_queue(h);
 	queue_pins(space);
-	err = pvmm_batch_end(&failure);
+	err = handover_end(h);
 	if (err) {
 		undo_pins(&fate);
-		handover_undo(space, &failure, for_each_of_space, space);
 		return err;
 	}
-
-	handover_done(for_each_of_space, space);
 	mark_roots(space, true);
 	space->state = PVMM_SPACE_PINNED;
 	return 0;
@@ -246,10 +257,18 @@ int pin_end_batch(struct pvmm_space *space)
 
 static int pin_locked(struct pvmm_space *space)
 {
+	struct handover h = {.space = space, .for_each = for_each_of_space, .of = space};
+	int err;
+
 	if (space->state == PVMM_SPACE_PINNED)
 		return 0;
-	pvmm_batch_begin();
-	return pin_end_batch(space);
+	do {
+		err = handover_begin(&h);
+		if (err)
+			return err;
+		err = pin_end_batch(space, &h);
+	} while (err && handover_undo(&h));
+	return err;
 }
 
 /* A kept table holds those that it leads to: a space that is building has none. */
@@ -276,11 +295,11 @@ static int unpin_locked(struct pvmm_space *space)
 	pvmm_batch_begin();
 	queue_unpins(space);
 	for_each_of_space(space, unkeep, NULL);
-	handback_queue(for_each_of_space, space);
+	for_each_of_space(space, handback_queue, NULL);
 	pvmm_batch_end(NULL);
 
 	mark_roots(space, false);
-	handback_done(for_each_of_space, space);
+	for_each_of_space(space, handback_done, NULL);
 	space->state = PVMM_SPACE_BUILDING;
 	return 0;
 }
@@ -335,7 +354,6 @@ static void queue_load(const struct pvmm_space *space)
 static int load(const struct pvmm_space *space, const struct pvmm_space *before)
 {
 	struct pvmm_batch_failure failure;
-	char what[128];
 	int err;
 
 	pvmm_batch_begin();
@@ -344,8 +362,7 @@ static int load(const struct pvmm_space *space, const struct pvmm_space *before)
 	if (!err)
 		return 0;
 
-	pvmm_batch_describe(&failure, what, sizeof(what));
-	pvmm_log(PVMM_WARN, "space \"%s\" not loaded: %s", space->name, what);
+	report_refusal(&failure, "space \"%s\" not loaded", space->name);
 	/* One of the two may be loaded; what is loaded now can be loaded again. */
 	pvmm_batch_begin();
 	queue_load(before);

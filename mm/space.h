@@ -22,10 +22,10 @@ struct region;
 unsigned int space_last_user_slot(void);
 
 /*
- * Queues the pin of a building space behind what the batch, an outermost one, holds already, and
- * ends the batch. On a refusal the space is building as before.
+ * Queues the pin of a building space, behind what the hand-over's batch holds already, and ends the
+ * batch. When Xen refuses, the caller goes on with handover_undo.
  */
-int pin_end_batch(struct pvmm_space *space);
+int pin_end_batch(struct pvmm_space *space, struct handover *h);
 
 /* --- entries (map.c) --- */
 

@@ -42,6 +42,12 @@ PVMM_API const struct pvmm_owner_stack *pvmm_owner_stack(uint32_t number);
 PVMM_API const struct pvmm_owner_stack *pvmm_owner_allocated(pfn_t pfn);
 PVMM_API const struct pvmm_owner_stack *pvmm_owner_freed(pfn_t pfn);
 
+/*
+ * Prints who allocated the page and who freed it, "allocated by ..." behind the label, as many
+ * lines as it takes.
+ */
+PVMM_API void pvmm_owner_print(pfn_t pfn, const char *label);
+
 /* "buf_get+0x22 < log_recover+0x9c" or "(not known)". */
 PVMM_API void pvmm_owner_describe(const struct pvmm_owner_stack *stack, char *buf,
 				  size_t len_bytes);

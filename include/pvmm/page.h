@@ -26,6 +26,7 @@ enum pvmm_page_kind {
 	PVMM_PAGE_BALLOONED,
 	PVMM_PAGE_GRANTED,
 	PVMM_PAGE_RESERVED, /* image, start of day, Xen's rings, the manager's own records */
+	PVMM_PAGE_QUARANTINED, /* a stray writable mapping leads to it: not handed out any more */
 	PVMM_PAGE_KINDS,
 };
 
@@ -35,6 +36,8 @@ enum pvmm_page_kind {
 #define PVMM_PAGE_SUSPECT  0x04 /* the stray search is looking for mappings of this one */
 #define PVMM_PAGE_HEAD	   0x08 /* first page of a free block; order says its size */
 #define PVMM_PAGE_NODIRECT 0x10 /* not in the direct map; reached by pvmm_kmap only */
+#define PVMM_PAGE_HELD	   0x20 /* free, but in the checker's hands and on no free list */
+#define PVMM_PAGE_REPORTED 0x40 /* free, and a stray mapping of it has been reported */
 #define PVMM_PAGE_KEPT	   0x80 /* a table that is pinned for itself, whatever leads to it */
 
 struct pvmm_page {

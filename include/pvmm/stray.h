@@ -2,7 +2,7 @@
 /*
  * Stray writable mappings: finding them (mm/stray.c) and saying so (mm/report.c). When Xen refuses
  * to make a page a page table, the report is printed without asking; its lines are explained in
- * docs/checker.md.
+ * docs/checker.md. pvmm/check.h looks for them before that.
  *
  * Xen keeps no reverse map, so neither can say where a page is mapped without looking; this looks,
  * in every table that the manager knows: the kernel's and every address space's, loaded or not.
@@ -31,11 +31,35 @@ struct pvmm_mapping {
 PVMM_API unsigned int pvmm_find_mappings(pfn_t pfn, unsigned int flags, struct pvmm_mapping *found,
 					 unsigned int max);
 
-/* What the last refused pin came from, for tests and tools; nr_found 0 when there was none. */
+/* How a stray mapping came to notice. */
+enum pvmm_check_how {
+	PVMM_CHECK_BY_PIN, /* Xen refused tables */
+	PVMM_CHECK_BY_FREE,
+	PVMM_CHECK_BY_ALLOC,
+	PVMM_CHECK_BY_SWEEP,
+	PVMM_CHECK_BY_CALL, /* pvmm_check_page and the like */
+	PVMM_CHECK_HOWS,
+};
+
+/* What is done about one (check-action=). */
+enum pvmm_check_action {
+	PVMM_ACTION_REPORT, /* nothing */
+	PVMM_ACTION_FIX,    /* mappings are removed; a page that stays held goes to quarantine */
+	PVMM_ACTION_QUARANTINE, /* the page is not used any more */
+	PVMM_ACTION_PANIC,
+};
+
+/* The last report, for tests and tools. */
 struct pvmm_stray_record {
 	uint64_t refused_pins; /* since boot */
-	unsigned int nr_found; /* of the last one */
-	struct pvmm_mapping first;
+	uint64_t reports;      /* since boot, of refused pins and of everything else */
+	enum pvmm_check_how how;
+	pfn_t pfn; /* the page; PVMM_INVALID_PFN if it is not known which */
+	int err;   /* Xen's answer */
+	unsigned int nr_found;
+	struct pvmm_mapping first;     /* if nr_found is not 0 */
+	enum pvmm_check_action action; /* what was tried, */
+	bool done;		       /* and whether the page, or the pin, is all right now */
 };
 
 PVMM_API struct pvmm_stray_record pvmm_stray_last(void);

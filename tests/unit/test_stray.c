@@ -234,6 +234,8 @@ static void stray_that_nobody_knows(void **state)
 	model_output_clear();
 	assert_int_equal(pvmm_space_pin(&space), -XEN_EINVAL);
 	assert_int_equal(pvmm_stray_last().nr_found, 0);
+	/* It says all the same which page it is. */
+	assert_true(pfn_eq(pvmm_stray_last().pfn, victim));
 	assert_said("no table known here");
 	assert_said("a grant that a backend still maps");
 	assert_int_equal(unit_ext_pfn(MMUEXT_UNPIN_TABLE, hidden), 0);

@@ -233,10 +233,9 @@ static void for_one(const void *page, void (*fn)(struct pvmm_page *, void *), vo
 /* What a pin does around its own operations. */
 static void drop(struct pvmm_page *page)
 {
-	struct pvmm_page *culprit;
 	unsigned int nr_stale;
 
-	assert_int_equal(ledger_check_tables(for_one, page, &culprit, &nr_stale), 0);
+	assert_int_equal(ledger_check_tables(for_one, page, &nr_stale), 0);
 	assert_int_equal(nr_stale, page->stale != 0);
 	pvmm_batch_begin();
 	ledger_drop_begin(for_one, page);
