@@ -137,9 +137,9 @@ int domain_of(uint32_t dom, bool io_allowed, bool *is_io)
 /* Where a domain may also be named by its own number: 0, or an error. */
 int any_domain_of(uint32_t dom)
 {
-	bool is_io;
-
-	return dom == GUEST_DOMID ? 0 : domain_of(dom, false, &is_io);
+	if (dom == DOMID_SELF || dom == GUEST_DOMID)
+		return 0;
+	return dom == 0 || dom == FOREIGN_DOMID ? -XEN_EPERM : -XEN_ESRCH;
 }
 
 /* Rule 31: the tables' owner, plus 1, is in the upper half. That one does not exist: -XEN_ESRCH. */
