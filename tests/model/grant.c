@@ -327,45 +327,20 @@ static int unmap_ref(const struct gnttab_unmap_grant_ref *op, enum mapper by)
 	return GNTST_okay;
 }
 
-/* --- the table --- */
+/* --- for the hypercall --- */
 
-static void setup_table(struct gnttab_setup_table *op)
+unsigned int grants_frames(void)
 {
-	int err = any_domain_of(op->dom);
+	return nr_frames;
+}
 
-	if (err) {
-		op->status = err == -XEN_ESRCH ? GNTST_bad_domain : GNTST_permission_denied;
-		return;
-	}
-	if (op->nr_frames > GRANT_FRAMES_MAX) {
-		op->status = GNTST_general_error;
-		return;
-	}
-	for (; nr_frames < op->nr_frames; nr_frames++)
+void grants_grow(unsigned int to_frames)
+{
+	for (; nr_frames < to_frames; nr_frames++)
 		frame_share(frame_of_grant_table(nr_frames));
-	op->status = GNTST_okay;
-	for (unsigned int i = 0; i < op->nr_frames; i++) {
-		if (guest_readable(&op->frame_list.p[i], sizeof(op->frame_list.p[i])))
-			op->frame_list.p[i] = frame_of_grant_table(i);
-		else
-			op->status = GNTST_bad_virt_addr;
-	}
 }
 
-static void query_size(struct gnttab_query_size *op)
-{
-	int err = any_domain_of(op->dom);
-
-	if (err) {
-		op->status = err == -XEN_ESRCH ? GNTST_bad_domain : GNTST_permission_denied;
-		return;
-	}
-	op->nr_frames = nr_frames;
-	op->max_nr_frames = GRANT_FRAMES_MAX;
-	op->status = GNTST_okay;
-}
-
-static long map_refs(struct gnttab_map_grant_ref *ops, uint32_t nr)
+long grants_map(struct gnttab_map_grant_ref *ops, uint32_t nr)
 {
 	for (uint32_t i = 0; i < nr; i++) {
 		if (!guest_readable(&ops[i], sizeof(ops[i])))
@@ -375,7 +350,7 @@ static long map_refs(struct gnttab_map_grant_ref *ops, uint32_t nr)
 	return 0;
 }
 
-static long unmap_refs(struct gnttab_unmap_grant_ref *ops, uint32_t nr)
+long grants_unmap(struct gnttab_unmap_grant_ref *ops, uint32_t nr)
 {
 	for (uint32_t i = 0; i < nr; i++) {
 		if (!guest_readable(&ops[i], sizeof(ops[i])))
@@ -383,42 +358,6 @@ static long unmap_refs(struct gnttab_unmap_grant_ref *ops, uint32_t nr)
 		ops[i].status = (int16_t)unmap_ref(&ops[i], BY_GUEST);
 	}
 	return 0;
-}
-
-long grant_table_op(uint32_t cmd, void *ops, uint32_t nr)
-{
-	struct gnttab_setup_table *setup = ops;
-
-	if (nr > INT32_MAX)
-		return -XEN_EINVAL;
-	switch (cmd) {
-	case GNTTABOP_map_grant_ref:
-		return guest_range_ok(ops, nr * sizeof(struct gnttab_map_grant_ref))
-			       ? map_refs(ops, nr)
-			       : -XEN_EFAULT;
-	case GNTTABOP_unmap_grant_ref:
-		return guest_range_ok(ops, nr * sizeof(struct gnttab_unmap_grant_ref))
-			       ? unmap_refs(ops, nr)
-			       : -XEN_EFAULT;
-	case GNTTABOP_setup_table:
-		if (nr != 1)
-			return -XEN_EINVAL;
-		if (!guest_readable(ops, sizeof(*setup)) ||
-		    (setup->nr_frames &&
-		     !guest_range_ok(setup->frame_list.p, setup->nr_frames * sizeof(uint64_t))))
-			return -XEN_EFAULT;
-		setup_table(setup);
-		return 0;
-	case GNTTABOP_query_size:
-		if (nr != 1)
-			return -XEN_EINVAL;
-		if (!guest_readable(ops, sizeof(struct gnttab_query_size)))
-			return -XEN_EFAULT;
-		query_size(ops);
-		return 0;
-	default:
-		return -XEN_ENOSYS;
-	}
 }
 
 /* --- for tests --- */

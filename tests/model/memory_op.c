@@ -113,8 +113,8 @@ static long reservation(unsigned int op, uint64_t start, const struct xen_memory
 	if (!guest_readable(arg, sizeof(*arg)))
 		return (long)start;
 	r = *arg;
-	if (r.nr_extents > UINT32_MAX >> CMD_BITS || start >= r.nr_extents ||
-	    any_domain_of(r.domid) || r.extent_order > ORDER_MAX)
+	if (r.nr_extents > UINT32_MAX >> CMD_BITS || any_domain_of(r.domid) ||
+	    r.extent_order > ORDER_MAX)
 		return (long)start;
 	if (!list_ok(r.extent_start.p, r.nr_extents) &&
 	    !(op == XENMEM_increase_reservation && !r.extent_start.p))

@@ -163,9 +163,16 @@ long memory_op(uint64_t cmd, void *arg);
 /* --- grant.c --- */
 
 void grants_reset(void);
-long grant_table_op(uint32_t cmd, void *ops, uint32_t nr);
+unsigned int grants_frames(void);
+void grants_grow(unsigned int to_frames);
+long grants_map(struct gnttab_map_grant_ref *ops, uint32_t nr);
+long grants_unmap(struct gnttab_unmap_grant_ref *ops, uint32_t nr);
 /* For the audit: calls for each mapping of a frame that no page table of the domain holds. */
 void grants_each(void (*fn)(uint64_t mfn, bool writable));
+
+/* --- grant_table.c --- */
+
+long grant_table_op(uint32_t cmd, void *ops, uint32_t nr);
 
 /* --- descriptor.c --- */
 

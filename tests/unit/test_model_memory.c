@@ -244,6 +244,11 @@ static void exchange_is_strict(void **state)
 	in[1] = frame_of(last);
 	assert_int_equal(reserve(XENMEM_decrease_reservation, &in[1], 1), 1);
 	assert_int_equal(pvmm_hc_memory_op(XENMEM_exchange, &x), -XEN_EINVAL);
+	/* One reference, and not the domain's own: given up, and mapped. */
+	in[1] = frame_of(mapped);
+	assert_int_equal(reserve(XENMEM_decrease_reservation, &in[1], 1), 1);
+	assert_int_equal(model_frame(_mfn(in[1])).refs, 1);
+	assert_int_equal(pvmm_hc_memory_op(XENMEM_exchange, &x), -XEN_EINVAL);
 	assert_model_clean();
 }
 

@@ -277,6 +277,8 @@ static void single_addresses(void **state)
 	assert_int_equal(pvmm_hc_update_va_mapping(0x80000000, 0, 0), -XEN_EINVAL);
 	assert_int_equal(pvmm_hc_update_va_mapping(PAE_XEN_VA, 0, 0), -XEN_EINVAL);
 	assert_int_equal(pvmm_hc_update_va_mapping(va + (1ULL << 32), 0, 0), -XEN_EINVAL);
+	assert_int_equal(set_ldt(PAE_XEN_VA - PVMM_PAGE_SIZE, 1), 0);
+	assert_int_equal(set_ldt(PAE_XEN_VA, 1), -XEN_EINVAL);
 	/* A page that is mapped writable is no root's. */
 	assert_int_equal(set(root, 0, entry(data, ROOT_ENTRY)), -XEN_EINVAL);
 	assert_model_clean();
