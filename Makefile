@@ -119,9 +119,9 @@ HARNESS	    = $(wildcard tests/harness/*.t)
 WIDTH32	= $(BUILD)/width32
 WIDTH32_CFLAGS = -O2 -g -m32 -std=c11 -ffreestanding -fno-pic -fno-stack-protector -mgeneral-regs-only \
 	   -fno-asynchronous-unwind-tables $(WARNINGS) -Iinclude
-WIDTH32_SRC = tests/width32/start.S tests/width32/main.c hypercall/stub_x86_32.S
+WIDTH32_SRC = tests/width32/start.S tests/width32/main.c tests/width32/pae.c hypercall/stub_x86_32.S
 
-$(WIDTH32): $(WIDTH32_SRC) arch-xen/note.inc tests/width32/width32.lds $(wildcard include/pvmm/*.h include/pvmm/x86_32/*.h)
+$(WIDTH32): $(WIDTH32_SRC) tests/width32/width32.h arch-xen/note.inc tests/width32/width32.lds $(wildcard include/pvmm/*.h include/pvmm/x86_32/*.h)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
 	$(Q)$(CC) $(WIDTH32_CFLAGS) -nostdlib -static -no-pie -Wl,-m,elf_i386 -Wl,--build-id=none -Wl,--no-warn-rwx-segments \

@@ -4,7 +4,9 @@
  * mean on this machine, and that all of it is as new before the next sequence.
  *
  * Invariant, between sequences: the kernel's root is loaded and no user root, the window is empty,
- * no page of the arena has a type or a pin, each is zero and writable in the direct map.
+ * no page of the arena has a type or a pin, each is zero and writable in the direct map. The domain
+ * has given up no page's frame. Which frames the pages have, the arena knows alone: the memory
+ * manager does not hear of it when they change.
  */
 #include <pvmm/alloc.h>
 #include <pvmm/p2m.h>
@@ -14,12 +16,15 @@
 /* Behind what the in-guest suites use of the region; one L1 table has all of this. */
 #define ANCHOR_VA (PVMM_VMAP_BASE + 64 * PVMM_PAGE_SIZE)
 #define VIEW_VA	  (ANCHOR_VA + (DIFF_WINDOW + 2) * PVMM_PAGE_SIZE)
+#define GRANTS_VA (VIEW_VA + DIFF_PAGES * PVMM_PAGE_SIZE)
+
+/* The last address of the window is nobody's but who asks or erases. */
+#define PROBE_VA diff_window_va(DIFF_WINDOW)
 
 #define ONES_MFN (PVMM_PTE_FRAME_MASK >> PVMM_PAGE_SHIFT)
 
 struct diff_arena diff_arena;
 
-/* The last address of the window is the questions' own (state.c). */
 pvmm_va_t diff_window_va(unsigned int number)
 {
 	return ANCHOR_VA + (1 + number) * PVMM_PAGE_SIZE;
@@ -46,6 +51,32 @@ static void clear(uint64_t *words)
 		words[i] = 0;
 }
 
+static pvmm_va_t view_va(unsigned int page)
+{
+	return VIEW_VA + page * PVMM_PAGE_SIZE;
+}
+
+/* False if the page's frame is the domain's no more. */
+bool diff_view_map(unsigned int page)
+{
+	return !pvmm_hc_update_va_mapping(view_va(page), diff_entry(page, PVMM_PROT_RO),
+					  UVMF_INVLPG);
+}
+
+int diff_view_unmap(unsigned int page)
+{
+	return pvmm_hc_update_va_mapping(view_va(page), 0, UVMF_INVLPG);
+}
+
+/* Erases a page that nothing maps. */
+void diff_blank(unsigned int page)
+{
+	if (pvmm_hc_update_va_mapping(PROBE_VA, diff_entry(page, PVMM_PROT_RW), UVMF_INVLPG))
+		return;
+	clear((uint64_t *)(uintptr_t)PROBE_VA);
+	pvmm_hc_update_va_mapping(PROBE_VA, 0, UVMF_INVLPG);
+}
+
 bool diff_arena_create(const struct diff_machine *machine)
 {
 	struct diff_arena *a = &diff_arena;
@@ -58,6 +89,8 @@ bool diff_arena_create(const struct diff_machine *machine)
 		if (!a->page[i])
 			return false;
 		clear(pvmm_page_virt(a->page[i]));
+		a->mfn[i] = mfn_x(pvmm_pfn_to_mfn(pvmm_page_pfn(a->page[i])));
+		a->given_up[i] = false;
 	}
 	if (!a->anchor) {
 		a->anchor = pvmm_page_alloc(0, PVMM_PAGE_KERNEL);
@@ -68,22 +101,21 @@ bool diff_arena_create(const struct diff_machine *machine)
 	choose_kernel_half();
 	/* Each page stays mapped read-only, which keeps it from nothing. */
 	for (unsigned int i = 0; i < DIFF_PAGES; i++)
-		if (pvmm_hc_update_va_mapping(VIEW_VA + i * PVMM_PAGE_SIZE,
-					      diff_entry(i, PVMM_PROT_RO), UVMF_INVLPG))
+		if (!diff_view_map(i))
 			return false;
-	return true;
+	return diff_grants_create(GRANTS_VA);
 }
 
 const uint64_t *diff_view(unsigned int page)
 {
-	return (const uint64_t *)(uintptr_t)(VIEW_VA + page * PVMM_PAGE_SIZE);
+	return (const uint64_t *)(uintptr_t)view_va(page);
 }
 
 /* A symbol's machine frame. */
 uint64_t diff_mfn(unsigned int frame)
 {
 	if (frame < DIFF_PAGES)
-		return mfn_x(pvmm_pfn_to_mfn(pvmm_page_pfn(diff_arena.page[frame])));
+		return diff_arena.mfn[frame];
 	switch (frame) {
 	case FRAME_KERNEL_ROOT:
 		return mfn_x(pvmm_pfn_to_mfn(pvmm_kernel_space.root));
@@ -187,7 +219,7 @@ static bool has_entry_above_0(unsigned int page)
 	return false;
 }
 
-/* Whether debug Xen could panic over the page as a root (table_slot in generate.c). */
+/* Whether debug Xen could panic over the page as a root (choose_slot in choose.c). */
 bool diff_hazard(unsigned int page)
 {
 	for (unsigned int slot = 1; slot < PVMM_PT_ENTRIES; slot++) {
@@ -212,11 +244,45 @@ static const char *clean_page(unsigned int page, int *err)
 	return NULL;
 }
 
+/* Whether the frame, which nothing maps, has gone with that or can be exchanged for another. */
+static bool frame_goes(unsigned int page)
+{
+	if (!diff_arena.given_up[page])
+		return diff_exchange_frame(page);
+	diff_arena.gone[page] =
+		pvmm_hc_update_va_mapping(PROBE_VA, diff_entry(page, PVMM_PROT_RO), UVMF_INVLPG);
+	return diff_arena.gone[page] && diff_new_frame(page) == 1;
+}
+
+/*
+ * Every page gets another frame, which Xen allows only if nobody refers to the old one. Real Xen
+ * loses count of a reference at times (docs/xen-rules.md, "Confirmed"): such a frame is left
+ * behind.
+ */
+static const char *renew(unsigned int page, int *err)
+{
+	diff_arena.gone[page] = 0;
+	*err = diff_view_unmap(page);
+	if (*err)
+		return "unmapped from its view";
+	if (frame_goes(page))
+		return NULL;
+	diff_arena.lost_frames++;
+	*err = diff_new_frame(page);
+	return *err == 1 ? NULL : "populated";
+}
+
 const char *diff_arena_clean(unsigned int *page, int *err)
 {
 	const char *what;
 
 	*page = 0;
+	*err = pvmm_hc_set_gdt(NULL, 0);
+	if (*err)
+		return "replaced by no GDT";
+	*err = diff_grants_clean();
+	if (*err)
+		return "unmapped as a grant";
 	*err = diff_ext(MMUEXT_NEW_BASEPTR, diff_mfn(FRAME_KERNEL_ROOT));
 	if (*err)
 		return "replaced by the kernel's root";
@@ -241,7 +307,9 @@ const char *diff_arena_clean(unsigned int *page, int *err)
 			return "unmapped from the direct map";
 	}
 	for (*page = 0; *page < DIFF_PAGES; (*page)++) {
-		what = clean_page(*page, err);
+		what = renew(*page, err);
+		if (!what)
+			what = clean_page(*page, err);
 		if (what)
 			return what;
 	}

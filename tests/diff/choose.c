@@ -120,6 +120,22 @@ static uint64_t odd_flags(uint64_t flags)
 	return flags ^ odd[choose_below(PVMM_ARRAY_SIZE(odd))];
 }
 
+/*
+ * A descriptor: segments of all rings, gates, what no domain may have. All have bit 0 set, so that
+ * a page of them that is taken for a table has no entry that is not present and holds an address.
+ */
+uint64_t choose_descriptor(void)
+{
+	static const uint64_t some[] = {
+		0x00affb000000ffffULL, 0x00cff3000000ffffULL, 0x00af9b000000ffffULL,
+		0x00cfbb000000ffffULL, 0x0000ec0000101235ULL, 0x00008c00e0331235ULL,
+		0x0000ec00e0081235ULL, 0x00008c01001b1235ULL, 0x000089000000ffffULL,
+		0x0000800000000001ULL, 0x00000b000000ffffULL, 0x000082000000ffffULL,
+	};
+
+	return some[choose_below(choose_wild() ? PVMM_ARRAY_SIZE(some) : 4)];
+}
+
 /* An entry for a table of this level (1: also for an address). Never an address without P. */
 void choose_entry(struct diff_item *item, unsigned int level)
 {

@@ -19,7 +19,7 @@ static uint64_t this_vcpu_only = 1;
 /* Xen's part of the address space, whatever the layout (rule 15). */
 #define XEN_VA 0xffff830000000000ULL
 
-static pvmm_va_t va_of(const struct diff_item *item)
+pvmm_va_t diff_va_of(const struct diff_item *item)
 {
 	unsigned int n = item->number;
 
@@ -181,7 +181,7 @@ static void do_ext(const struct diff_op *op, struct diff_result *r)
 
 static void do_map(const struct diff_item *item, struct diff_result *r)
 {
-	r->ret = pvmm_hc_update_va_mapping(va_of(item), diff_entry(item->frame, item->flags),
+	r->ret = pvmm_hc_update_va_mapping(diff_va_of(item), diff_entry(item->frame, item->flags),
 					   map_flags(item));
 }
 
@@ -219,7 +219,7 @@ static void make_call(const struct diff_item *item, unsigned int i)
 		break;
 	case DIFF_MAP:
 		call->op = __HYPERVISOR_update_va_mapping;
-		call->args[0] = va_of(item);
+		call->args[0] = diff_va_of(item);
 		call->args[1] = diff_entry(item->frame, item->flags);
 		call->args[2] = map_flags(item);
 		break;
@@ -274,6 +274,49 @@ static void do_huge(const struct diff_op *op, struct diff_result *r)
 				 : hc_mmu_update(updates_at, count, &r->done, DOMID_SELF);
 }
 
+static void do_gdt(const struct diff_op *op, struct diff_result *r)
+{
+	static xen_pfn_t frames[DIFF_ITEMS];
+
+	for (unsigned int i = 0; i < op->nr; i++)
+		frames[i] = diff_mfn(op->item[i].page);
+	r->ret = pvmm_hc_set_gdt(op->item[0].mask == MASK_BAD ? (void *)(uintptr_t)WILD_VA : frames,
+				 op->count);
+}
+
+static void do_descriptor(const struct diff_item *item, struct diff_result *r)
+{
+	uint64_t maddr = (diff_mfn(item->page) << PVMM_PAGE_SHIFT) + item->slot * sizeof(uint64_t);
+
+	r->ret = (int)pvmm_hypercall(maddr + item->cmd, item->flags, 0, 0, 0,
+				     __HYPERVISOR_update_descriptor);
+}
+
+/* The operations behind DIFF_HUGE. */
+static void do_owned(const struct diff_op *op, struct diff_result *r)
+{
+	switch (op->kind) {
+	case DIFF_EXCHANGE:
+		diff_exchange(op, r);
+		break;
+	case DIFF_BALLOON:
+		diff_balloon(op, r);
+		break;
+	case DIFF_INCREASE:
+		diff_increase(op, r);
+		break;
+	case DIFF_GRANT:
+		diff_grant(&op->item[0], r);
+		break;
+	case DIFF_GDT:
+		do_gdt(op, r);
+		break;
+	default:
+		do_descriptor(&op->item[0], r);
+		break;
+	}
+}
+
 struct diff_result diff_execute(const struct diff_op *op)
 {
 	struct diff_result r = {.done = DIFF_NOT_DONE};
@@ -307,8 +350,11 @@ struct diff_result diff_execute(const struct diff_op *op)
 	case DIFF_MANY:
 		do_many(op, &r);
 		break;
-	default:
+	case DIFF_HUGE:
 		do_huge(op, &r);
+		break;
+	default:
+		do_owned(op, &r);
 		break;
 	}
 	if (op->kind != DIFF_STORE && op->kind != DIFF_KERNEL_HALF)

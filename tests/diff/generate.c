@@ -9,6 +9,7 @@
  * some sequences are valid nearly throughout and others wild.
  */
 #include <pvmm/xen.h>
+#include <xen/grant_table.h>
 #include "generate.h"
 
 static struct diff_op *ops_made;
@@ -37,6 +38,10 @@ static void make_store(struct diff_item *item, unsigned int page)
 	item->page = (uint8_t)page;
 	item->slot = (uint16_t)choose_slot(choose_level_of(page));
 	choose_entry(item, choose_level_of(page));
+	if (page < PAGE_L1 && choose_chance(15)) {
+		item->frame = FRAME_NONE;
+		item->flags = choose_descriptor();
+	}
 }
 
 /* An entry for a table of the same level, or the table itself, as Xen accepts it (rule 14). */
@@ -280,9 +285,122 @@ static void choose_owner(struct diff_op *op)
 		op->foreign = owners[choose_below(PVMM_ARRAY_SIZE(owners))];
 }
 
+/* Whose memory: another number space, without M2P and page-table owners. */
+static void choose_domid(struct diff_op *op)
+{
+	static const uint32_t domids[] = {0, DOMID_IO, DOMID_XEN, DOMID_INVALID, 0x7000};
+
+	if (choose_wild() && choose_chance(20))
+		op->foreign = domids[choose_below(PVMM_ARRAY_SIZE(domids))];
+}
+
+/*
+ * Pages whose frames are to go. One that is to be exchanged twice in a call would have its old
+ * frame looked at when that may be another page's new one.
+ */
+static bool is_named(const struct diff_op *op, unsigned int page)
+{
+	for (unsigned int i = 0; i + 1 < op->nr; i++)
+		if (op->item[i].page == page)
+			return true;
+	return false;
+}
+
+/* Data rather than tables, which are mostly in use. */
+static void op_frames(enum diff_kind kind)
+{
+	struct diff_op *op = new_op(kind);
+
+	for (unsigned int n = choose_chance(60) ? 1 : 2 + choose_below(3); n; n--) {
+		struct diff_item *item = new_item(op);
+
+		item->page =
+			(uint8_t)(choose_chance(40) ? choose_page(0) : choose_below(DIFF_PAGES));
+		item->prepare = choose_chance(80) ? PREPARE_ALL : PREPARE_NOT;
+		if (choose_wild() && choose_chance(40))
+			item->page =
+				(uint8_t)(FRAME_FOREIGN + choose_below(FRAME_NONE - FRAME_FOREIGN));
+		if (kind == DIFF_EXCHANGE && is_named(op, item->page))
+			op->nr--;
+	}
+	if (choose_wild() && choose_chance(40))
+		op->item[0].number = (uint16_t)choose_below(EXCHANGE_LIST + 1);
+	choose_domid(op);
+}
+
+static void op_grant(void)
+{
+	struct diff_item *item = new_item(new_op(DIFF_GRANT));
+
+	item->page = (uint8_t)choose_below(DIFF_PAGES);
+	item->place = (uint8_t)choose_below(GRANT_ENTRY + 1);
+	if (choose_wild())
+		item->place = (uint8_t)choose_below(GRANT_NOWHERE + 1);
+	item->number = (uint16_t)choose_below(
+		item->place == GRANT_PLACE || item->place == GRANT_DEVICE ? DIFF_GRANTS
+									  : DIFF_WINDOW);
+	item->frame = (uint8_t)(choose_wild() ? choose_below(DIFF_PAGES) : choose_page(1));
+	item->slot = (uint16_t)choose_slot(1);
+	item->flags = choose_chance(40) ? 0 : GNTMAP_readonly;
+	if (choose_chance(30))
+		item->flags |= GNTMAP_application_map;
+	if (choose_chance(10))
+		item->flags |= 3u << _GNTMAP_guest_avail0;
+	if (choose_wild() && choose_chance(30))
+		item->page = (uint8_t)choose_special();
+}
+
+static void op_gdt(void)
+{
+	struct diff_op *op = new_op(DIFF_GDT);
+
+	for (unsigned int n = choose_below(4); n; n--)
+		new_item(op)->page = (uint8_t)(choose_wild()	   ? choose_below(FRAME_NONE)
+					       : choose_chance(80) ? choose_page(0)
+								   : choose_table());
+	op->count = (uint16_t)(op->nr * 512u - (op->nr ? choose_below(512) : 0));
+	if (choose_wild() && choose_chance(20))
+		op->count = FIRST_RESERVED_GDT_ENTRY + 1;
+	if (!op->nr)
+		op->item[0].page = FRAME_NONE;
+	op->item[0].mask = (uint8_t)(choose_wild() && choose_chance(20) ? MASK_BAD : MASK_GOOD);
+}
+
+static void op_descriptor(void)
+{
+	struct diff_item *item = new_item(new_op(DIFF_DESCRIPTOR));
+
+	item->page = (uint8_t)(choose_chance(70) ? choose_page(0) : choose_below(DIFF_PAGES));
+	item->slot = (uint16_t)choose_below(6);
+	item->flags = choose_descriptor();
+	if (choose_wild() && choose_chance(20))
+		item->cmd = 4;
+	if (choose_wild() && choose_chance(30))
+		item->page = (uint8_t)(FRAME_FOREIGN + choose_below(FRAME_NONE - FRAME_FOREIGN));
+}
+
+/* What makes pages come and go, or be something else than tables. */
+static void owned_op(void)
+{
+	unsigned int choice = choose_below(100);
+
+	if (choice < 28)
+		op_frames(DIFF_EXCHANGE);
+	else if (choice < 52)
+		op_frames(DIFF_BALLOON);
+	else if (choice < 56)
+		op_frames(DIFF_INCREASE);
+	else if (choice < 82)
+		op_grant();
+	else if (choice < 92)
+		op_gdt();
+	else
+		op_descriptor();
+}
+
 static void some_op(void)
 {
-	unsigned int choice = choose_below(100), n;
+	unsigned int choice = choose_below(115), n;
 	struct diff_op *op;
 
 	if (choice < 12) {
@@ -311,8 +429,10 @@ static void some_op(void)
 		op_multicall();
 	} else if (choice < 99) {
 		op_many();
-	} else {
+	} else if (choice < 100) {
 		op_huge();
+	} else {
+		owned_op();
 	}
 }
 

@@ -27,5 +27,6 @@ unsigned int choose_table(void);
 unsigned int choose_special(void);
 unsigned int choose_slot(unsigned int level);
 void choose_entry(struct diff_item *item, unsigned int level);
+uint64_t choose_descriptor(void);
 
 #endif

@@ -21,7 +21,7 @@ struct range {
 
 static struct {
 	uint64_t operations, accepted, refused[ERRORS], guarded;
-	uint64_t pins[4], loads, user_roots;
+	uint64_t pins[4], loads, user_roots, owned[DIFF_KINDS];
 	uint64_t sequences, with_l4;
 } count;
 
@@ -95,6 +95,31 @@ static void count_ext(const struct diff_item *item, bool *l4)
 	}
 }
 
+/* Of the operations behind DIFF_HUGE: pages exchanged, given up, mapped by a grant, and so on. */
+static void count_owned(const struct diff_op *op, const struct diff_result *r)
+{
+	switch (op->kind) {
+	case DIFF_EXCHANGE:
+		for (unsigned int i = 0; i < op->nr; i++)
+			count.owned[op->kind] += (uint64_t)r->item[i] & 1;
+		break;
+	case DIFF_BALLOON:
+	case DIFF_INCREASE:
+		count.owned[op->kind] +=
+			(uint64_t)(r->ret > 0 && r->ret != DIFF_GUARDED ? r->ret : 0);
+		break;
+	case DIFF_GRANT:
+		count.owned[op->kind] += !r->ret && !r->item[0];
+		break;
+	case DIFF_GDT:
+	case DIFF_DESCRIPTOR:
+		count.owned[op->kind] += !r->ret;
+		break;
+	default:
+		break;
+	}
+}
+
 /* l4: whether a page of the arena became a valid root. */
 static void count_result(const struct diff_op *op, const struct diff_result *r, bool *l4)
 {
@@ -111,6 +136,7 @@ static void count_result(const struct diff_op *op, const struct diff_result *r, 
 		return;
 	}
 	count_error(r->ret);
+	count_owned(op, r);
 	if (op->kind == DIFF_UPDATE || op->kind == DIFF_EXT) {
 		count.operations += done;
 		count.accepted += done;
@@ -141,6 +167,7 @@ static uint64_t hash_state(uint64_t hash, const struct diff_state *s)
 		for (unsigned int level = 0; level < PVMM_ARRAY_SIZE(s->pin[i]); level++)
 			hash = diff_hash(hash, (uint64_t)(int64_t)s->pin[i][level]);
 		hash = diff_hash(hash, (uint64_t)(int64_t)diff_arena.unpin[i]);
+		hash = diff_hash(hash, (uint64_t)(int64_t)diff_arena.gone[i]);
 	}
 	return hash;
 }
@@ -175,8 +202,18 @@ static bool clean(void)
 	return ++lost_arenas < ARENAS_MAX && diff_arena_create(diff_arena.machine);
 }
 
+static void say_lost(uint64_t seed, unsigned int nr)
+{
+	char line[96];
+
+	pvmm_snprintf(line, sizeof(line), "diff lost: sequence %llu leaves %u frames in use",
+		      (unsigned long long)seed, nr);
+	diff_arena.machine->say(line);
+}
+
 static bool run_one(uint64_t seed, uint64_t mask, bool words)
 {
+	unsigned int lost = diff_arena.lost_frames;
 	struct diff_result result;
 	struct diff_state state;
 	bool cleaned, l4 = false;
@@ -197,6 +234,8 @@ static bool run_one(uint64_t seed, uint64_t mask, bool words)
 		diff_describe_contents(diff_arena.machine->say);
 	diff_look(&state);
 	cleaned = clean();
+	if (diff_arena.lost_frames != lost)
+		say_lost(seed, diff_arena.lost_frames - lost);
 	if (words)
 		diff_describe_state(&state, diff_arena.machine->say);
 	count.sequences++;
@@ -213,12 +252,22 @@ static void say_counts(void)
 		const char *name;
 		uint64_t value;
 	} list[] = {
-		{"sequences", count.sequences},	  {"with a valid L4", count.with_l4},
-		{"operations", count.operations}, {"accepted", count.accepted},
-		{"not done", count.guarded},	  {"pinned L1", count.pins[0]},
-		{"pinned L2", count.pins[1]},	  {"pinned L3", count.pins[2]},
-		{"pinned L4", count.pins[3]},	  {"roots loaded", count.loads},
+		{"sequences", count.sequences},
+		{"with a valid L4", count.with_l4},
+		{"operations", count.operations},
+		{"accepted", count.accepted},
+		{"not done", count.guarded},
+		{"pinned L1", count.pins[0]},
+		{"pinned L2", count.pins[1]},
+		{"pinned L3", count.pins[2]},
+		{"pinned L4", count.pins[3]},
+		{"roots loaded", count.loads},
 		{"user roots", count.user_roots},
+		{"pages exchanged", count.owned[DIFF_EXCHANGE]},
+		{"pages given up", count.owned[DIFF_BALLOON]},
+		{"grants (un)mapped", count.owned[DIFF_GRANT]},
+		{"GDTs set", count.owned[DIFF_GDT]},
+		{"descriptors set", count.owned[DIFF_DESCRIPTOR]},
 	};
 	char line[96];
 

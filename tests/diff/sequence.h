@@ -18,6 +18,7 @@
 #define DIFF_ITEMS  8u	/* of one operation */
 #define DIFF_PAGES  21u /* the arena: pages of the domain that the operations play with */
 #define DIFF_WINDOW 16u /* virtual addresses that they may map */
+#define DIFF_GRANTS 4u	/* and those where granted pages may stay mapped */
 
 /* Root slots that are Xen's (rule 15). */
 #define DIFF_XEN_FIRST 256u
@@ -46,6 +47,12 @@ enum diff_kind {
 	DIFF_MULTICALL, /* each item a DIFF_UPDATE, DIFF_EXT, DIFF_MAP or what is no such call */
 	DIFF_MANY,	/* count updates of one page */
 	DIFF_HUGE,	/* mmu_update or mmuext_op with a count larger than any array */
+	DIFF_EXCHANGE,	/* memory_op: other frames for the items' pages */
+	DIFF_BALLOON,	/* memory_op: the items' frames given up, and others had instead */
+	DIFF_INCREASE,	/* memory_op: a frame more, and given up at once */
+	DIFF_GRANT,	/* grants a page to ourselves and maps it, or unmaps what is mapped there */
+	DIFF_GDT,	/* set_gdt: the items' pages */
+	DIFF_DESCRIPTOR, /* update_descriptor: flags */
 	DIFF_KINDS,
 };
 
@@ -56,6 +63,26 @@ enum diff_place {
 	PLACE_LOW,	  /* number: 2 bits a level; mapped if a loaded root of the arena does */
 	PLACE_XEN,	  /* an address of Xen's */
 	PLACE_WILD,	  /* no canonical address */
+};
+
+/* Of a page whose frame is to go: whether all that maps it is taken away before. */
+enum diff_prepare { PREPARE_NOT, PREPARE_ALL };
+
+/* What is wrong with an exchange (item 0's number). */
+enum diff_exchange { EXCHANGE_GOOD, EXCHANGE_ORDER, EXCHANGE_SIZE, EXCHANGE_DONE, EXCHANGE_LIST };
+
+/* How a page is granted and mapped. Those at once are unmapped at once. */
+enum diff_grant {
+	GRANT_PLACE,   /* number: which of the places for it */
+	GRANT_DEVICE,  /* the same, and for a device */
+	GRANT_WINDOW,  /* at once, number: which address */
+	GRANT_ENTRY,   /* at once, into a slot of the frame, by machine address */
+	GRANT_NO_RW,   /* at once, in the window; the grant is read-only */
+	GRANT_NOT_US,  /* the grant is another domain's */
+	GRANT_NO_DOM,  /* by a domain that does not exist */
+	GRANT_NO_REF,  /* a grant behind the table's end */
+	GRANT_NO_FLAG, /* mapped for nobody */
+	GRANT_NOWHERE, /* at no address */
 };
 
 /* How a flush says on which vCPUs. */
@@ -69,7 +96,8 @@ struct diff_item {
 	uint16_t slot;	 /* of the update's target */
 	uint16_t number; /* see enum diff_place; of an LDT the entries */
 	uint8_t place, flush, mask;
-	uint64_t flags; /* the entry without its frame */
+	uint8_t prepare; /* enum diff_prepare */
+	uint64_t flags;	 /* the entry without its frame */
 };
 
 struct diff_op {
@@ -117,9 +145,16 @@ extern struct diff_arena {
 	int root;			       /* the arena's page that is loaded, or -1 */
 	bool stale;			       /* an entry was changed and perhaps not flushed */
 	int32_t unpin[DIFF_PAGES];	       /* what the last cleaning was told */
+	uint64_t mfn[DIFF_PAGES];	       /* the pages' frames */
+	bool given_up[DIFF_PAGES];	       /* its frame is the domain's as long as it is used */
+	int32_t gone[DIFF_PAGES];	       /* what the last cleaning was told of such a one */
+	unsigned int lost_frames;	       /* that something refers to when nothing should */
 } diff_arena;
 
 bool diff_arena_create(const struct diff_machine *machine);
+bool diff_view_map(unsigned int page);
+int diff_view_unmap(unsigned int page);
+void diff_blank(unsigned int page);
 uint64_t diff_mfn(unsigned int frame);
 unsigned int diff_symbol(mfn_t mfn);
 uint64_t diff_entry(unsigned int frame, uint64_t flags);
@@ -134,7 +169,21 @@ int diff_ext(unsigned int cmd, uint64_t mfn);
 /* Puts everything back; 0, or what did not go, for a message. */
 const char *diff_arena_clean(unsigned int *page, int *err);
 
+/* --- owned.c --- */
+void diff_exchange(const struct diff_op *op, struct diff_result *r);
+void diff_balloon(const struct diff_op *op, struct diff_result *r);
+void diff_increase(const struct diff_op *op, struct diff_result *r);
+int diff_new_frame(unsigned int page);
+bool diff_exchange_frame(unsigned int page);
+
+/* --- grants.c --- */
+bool diff_grants_create(pvmm_va_t va);
+void diff_grant(const struct diff_item *item, struct diff_result *r);
+/* Takes back what is mapped; 0 or a status. */
+int diff_grants_clean(void);
+
 /* --- execute.c --- */
+pvmm_va_t diff_va_of(const struct diff_item *item);
 struct diff_result diff_execute(const struct diff_op *op);
 
 /* --- state.c --- */

@@ -15,7 +15,7 @@
 /* Xen's own entry for a root in itself, __PAGE_HYPERVISOR_RW. */
 #define LINEAR_SLOT 258u
 
-#define PROBE_VA diff_window_va(DIFF_WINDOW)
+#define ASK_VA diff_window_va(DIFF_WINDOW)
 
 /* splitmix64's mixing, so that order counts. */
 uint64_t diff_hash(uint64_t hash, uint64_t value)
@@ -51,10 +51,10 @@ static uint64_t content(unsigned int page)
 
 static int32_t ask_writable(unsigned int page)
 {
-	int err = pvmm_hc_update_va_mapping(PROBE_VA, diff_entry(page, PVMM_PROT_RW), UVMF_NONE);
+	int err = pvmm_hc_update_va_mapping(ASK_VA, diff_entry(page, PVMM_PROT_RW), UVMF_NONE);
 
 	if (!err)
-		pvmm_hc_update_va_mapping(PROBE_VA, 0, UVMF_INVLPG);
+		pvmm_hc_update_va_mapping(ASK_VA, 0, UVMF_INVLPG);
 	return err;
 }
 

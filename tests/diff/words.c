@@ -132,6 +132,60 @@ static void add_call(struct text *t, const struct diff_item *item)
 	}
 }
 
+static void add_grant(struct text *t, const struct diff_item *item)
+{
+	static const char *const places[] = {
+		"at place",
+		"at place, for a device too,",
+		"at once, window",
+		"at once, an entry's, number",
+		"at once, though read-only, window",
+		"though another's, window",
+		"by no domain, window",
+		"with no reference, window",
+		"for nobody, window",
+		"at no address",
+	};
+
+	add(t, "grant ");
+	add_frame(t, item->page);
+	add(t, " %s %u, flags 0x%x", places[item->place], item->number, (unsigned int)item->flags);
+	if (item->place == GRANT_ENTRY) {
+		add(t, ", ");
+		add_frame(t, item->frame);
+		add(t, "[%u]", item->slot);
+	}
+}
+
+/* The operations behind DIFF_HUGE. */
+static void add_owned(struct text *t, const struct diff_op *op, const struct diff_item *item)
+{
+	static const char *const names[] = {"exchange", "give up", "increase"};
+
+	switch (op->kind) {
+	case DIFF_GRANT:
+		add_grant(t, item);
+		break;
+	case DIFF_GDT:
+		add(t, "GDT of %u entries%s: ", op->count,
+		    op->item[0].mask == MASK_BAD ? " at no address" : "");
+		add_frame(t, item->page);
+		break;
+	case DIFF_DESCRIPTOR:
+		add(t, "descriptor %llx into ", (unsigned long long)item->flags);
+		add_frame(t, item->page);
+		add(t, "[%u]%s", item->slot, item->cmd ? " not aligned" : "");
+		break;
+	default:
+		add(t, "%s%s ", names[op->kind - DIFF_EXCHANGE],
+		    item->prepare == PREPARE_ALL ? " unmapped" : "");
+		add_frame(t, item->page);
+		if (op->item[0].number)
+			add(t, " (wrong %u)", op->item[0].number);
+		break;
+	}
+}
+
 void diff_describe(const struct diff_op *op, unsigned int i, char *buf, size_t len_bytes)
 {
 	struct text t = {buf, len_bytes, 0};
@@ -163,6 +217,14 @@ void diff_describe(const struct diff_op *op, unsigned int i, char *buf, size_t l
 		add(&t, "%s with huge count %u%s", item->cmd ? "mmuext_op" : "mmu_update",
 		    op->count, item->mask == MASK_BAD ? " at no address" : "");
 		break;
+	case DIFF_EXCHANGE:
+	case DIFF_BALLOON:
+	case DIFF_INCREASE:
+	case DIFF_GRANT:
+	case DIFF_GDT:
+	case DIFF_DESCRIPTOR:
+		add_owned(&t, op, item);
+		break;
 	default:
 		add_call(&t, item);
 		break;
@@ -191,6 +253,9 @@ void diff_describe_result(const struct diff_op *op, const struct diff_result *r,
 		add_error(&t, r->ret);
 	if (r->done != DIFF_NOT_DONE)
 		add(&t, ", done %u", r->done);
+	for (unsigned int i = 0; op->kind > DIFF_HUGE && i < DIFF_ITEMS; i++)
+		if (r->item[i])
+			add(&t, "; [%u] %lld", i, (long long)r->item[i]);
 	for (unsigned int i = 0; i < op->nr; i++) {
 		if (op->kind == DIFF_STORE || op->kind == DIFF_KERNEL_HALF)
 			add(&t, r->item[i] ? "stored " : "not writable ");

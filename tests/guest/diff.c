@@ -11,6 +11,8 @@
 #include "../diff/choose.c"
 #include "../diff/generate.c"
 #include "../diff/arena.c"
+#include "../diff/owned.c"
+#include "../diff/grants.c"
 #include "../diff/execute.c"
 #include "../diff/state.c"
 #include "../diff/words.c"

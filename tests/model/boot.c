@@ -20,6 +20,9 @@
 #define IMAGE_PAGES  8u
 #define OWNER_STACKS 1024u
 
+/* How much more than its memory xl lets a domain have. */
+#define SLACK_PAGES 256u
+
 static struct pvmm_owner_stack owner_stacks[OWNER_STACKS];
 
 struct builder {
@@ -125,8 +128,6 @@ static void hand_over(const struct builder *b)
 	if (err)
 		pvmm_panic("model: the builder's tables are refused: %d", err);
 	frame_at(root)->s.pinned = true;
-	for (unsigned int i = 0; i < PVMM_MAX_VCPUS; i++)
-		model.vcpus[i] = (struct vcpu){.root = NO_MFN, .user_root = NO_MFN};
 	model.vcpus[0].up = true;
 	model.kernel_root = root;
 	err = load_root(root);
@@ -135,19 +136,31 @@ static void hand_over(const struct builder *b)
 	mirror_start();
 }
 
-void model_boot_with(uint64_t nr_pages, uint64_t seed, const struct model_options *options)
+static void start_machine(uint64_t nr_pages, uint64_t seed, const struct model_options *options)
 {
-	struct builder b = {0};
-
 	memset(&model, 0, sizeof(model));
 	model.options = *options;
+	if (!model.options.max_pages)
+		model.options.max_pages = nr_pages + SLACK_PAGES;
 	model.flush_epoch = 1;
 	model.special_pfn = 1;
 	host_reset();
 	vcpu_reset();
 	tlb_reset();
+	grants_reset();
 	model_fail_fired();
+	for (unsigned int i = 0; i < PVMM_MAX_VCPUS; i++)
+		model.vcpus[i] = (struct vcpu){.root = NO_MFN, .user_root = NO_MFN};
 	frames_create(nr_pages, seed);
+	/* A domain's grant table has a frame from the start. */
+	frame_share(frame_of_grant_table(0));
+}
+
+void model_boot_with(uint64_t nr_pages, uint64_t seed, const struct model_options *options)
+{
+	struct builder b = {0};
+
+	start_machine(nr_pages, seed, options);
 	b.is_table = calloc(nr_pages, 1);
 	if (!b.is_table)
 		abort();
@@ -162,6 +175,12 @@ void model_boot_with(uint64_t nr_pages, uint64_t seed, const struct model_option
 	memset(owner_stacks, 0, sizeof(owner_stacks));
 	pvmm_owner_init(owner_stacks, OWNER_STACKS);
 	pvmm_mm_add_free(_pfn(b.next_pfn), nr_pages - b.next_pfn);
+}
+
+void model_boot_bare(uint64_t nr_pages, uint64_t seed, const struct model_options *options)
+{
+	start_machine(nr_pages, seed, options);
+	model.vcpus[0].up = true;
 }
 
 void model_boot(uint64_t nr_pages, uint64_t seed)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Audits the model: works out every count from the tables alone, sharing nothing with the code that
- * keeps the counts but the shape of an entry, and compares.
+ * Audits the model: works out every count from the tables, the vCPUs and the grants alone, sharing
+ * nothing with the code that keeps the counts but the shape of an entry, and compares.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,12 +68,51 @@ static void count_entry(uint64_t table, unsigned int level, uint64_t pte)
 
 static void count_root(uint64_t mfn)
 {
+	enum model_type type = model.options.pae ? MODEL_L3 : MODEL_L4;
+
 	if (mfn == NO_MFN)
 		return;
 	expect(mfn)->refs++;
 	expect(mfn)->type_count++;
-	if (frame_at(mfn)->s.type != MODEL_L4)
-		problem(mfn, "type of a loaded root", frame_at(mfn)->s.type, MODEL_L4);
+	if (frame_at(mfn)->s.type != type)
+		problem(mfn, "type of a loaded root", frame_at(mfn)->s.type, type);
+}
+
+/* What holds both references of a page without a page table: descriptor tables, others' grants. */
+static void count_user(uint64_t mfn, enum model_type type)
+{
+	if (!mfn)
+		return;
+	expect(mfn)->refs++;
+	if (type == MODEL_NONE)
+		return;
+	expect(mfn)->type_count++;
+	if (frame_at(mfn)->s.type != type)
+		problem(mfn, "type of a page in use", frame_at(mfn)->s.type, type);
+}
+
+static void count_grant(uint64_t mfn, bool writable)
+{
+	count_user(mfn, writable ? MODEL_WRITABLE : MODEL_NONE);
+}
+
+static void count_vcpu(const struct vcpu *v)
+{
+	count_root(v->root);
+	count_root(v->user_root);
+	for (unsigned int i = 0; i < GDT_PAGES; i++)
+		count_user(v->gdt[i], MODEL_SEG_DESC);
+	for (unsigned int i = 0; i < LDT_PAGES; i++)
+		count_user(v->ldt[i], MODEL_SEG_DESC);
+}
+
+/* What holds references of the frame beside other frames' entries. */
+static void count_frame(uint64_t mfn)
+{
+	const struct frame *f = frame_at(mfn);
+
+	expect(mfn)->refs += f->s.allocated + f->s.pinned + f->leaked;
+	expect(mfn)->type_count += f->s.pinned + f->xen_heap + f->leaked;
 }
 
 static void compare(uint64_t mfn)
@@ -94,6 +133,22 @@ static void compare(uint64_t mfn)
 		problem(mfn, "pinned", 1, 0);
 }
 
+static void check_owned(void)
+{
+	uint64_t nr = 0;
+
+	for (uint64_t i = 0; i < model.nr_store; i++) {
+		const struct frame *f = frame_at(model.mfn_of_store[i]);
+
+		nr += f->s.owner == MODEL_GUEST && !f->xen_heap;
+	}
+	if (nr == model.owned)
+		return;
+	problems++;
+	fprintf(stderr, "model: the domain has %llu frames, counted are %llu\n",
+		(unsigned long long)nr, (unsigned long long)model.owned);
+}
+
 /* Only what is memory in the memory file can be the domain's. */
 static unsigned int check_counts(void)
 {
@@ -107,22 +162,21 @@ static unsigned int check_counts(void)
 
 		if (s->owner != MODEL_GUEST)
 			continue;
-		expect(mfn)->refs += 1 + s->pinned;
-		expect(mfn)->type_count += s->pinned;
+		count_frame(mfn);
 		if (!s->validated || !s->type_count || !type_is_table(s->type))
 			continue;
 		for (unsigned int slot = 0; slot < PVMM_PT_ENTRIES; slot++)
-			if (s->type != MODEL_L4 || slot < XEN_SLOT_FIRST || slot > XEN_SLOT_LAST)
+			if (slot_is_guests(mfn, s->type, slot))
 				count_entry(mfn, s->type, frame_entries(mfn)[slot]);
 	}
-	for (unsigned int i = 0; i < PVMM_MAX_VCPUS; i++) {
-		count_root(model.vcpus[i].root);
-		count_root(model.vcpus[i].user_root);
-	}
+	for (unsigned int i = 0; i < PVMM_MAX_VCPUS; i++)
+		count_vcpu(&model.vcpus[i]);
+	grants_each(count_grant);
 	for (uint64_t i = 0; i < model.nr_store; i++)
 		if (frame_at(model.mfn_of_store[i])->s.owner == MODEL_GUEST)
 			compare(model.mfn_of_store[i]);
 	free(expected);
+	check_owned();
 	return problems;
 }
 

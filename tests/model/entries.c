@@ -26,13 +26,32 @@
 	(PVMM_PTE_NX | PTE_AVAIL_HIGH | PTE_AVAIL | PVMM_PTE_GLOBAL | PVMM_PTE_DIRTY | \
 	 PVMM_PTE_ACCESSED | PVMM_PTE_USER)
 
+/* Rule 18: of a PAE root's entries, only these bits of the low twelve are the domain's to set. */
+#define ALLOWED_PAE_ROOT                                                                       \
+	(PVMM_PTE_PRESENT | PVMM_PTE_RW | PVMM_PTE_USER | PVMM_PTE_ACCESSED | PVMM_PTE_DIRTY | \
+	 PTE_AVAIL)
+
 /* The frame number that is all ones: what INVALID_MFN makes of an entry (rule 11). */
 #define ALL_ONES_MFN (PVMM_PTE_FRAME_MASK >> PVMM_PAGE_SHIFT)
 
 /* Rule 15. */
-bool slot_is_guests(unsigned int level, unsigned int slot)
+bool slot_is_guests(uint64_t table, unsigned int level, unsigned int slot)
 {
-	return level != 4 || slot < XEN_SLOT_FIRST || slot > XEN_SLOT_LAST;
+	if (!model.options.pae)
+		return level != 4 || slot < XEN_SLOT_FIRST || slot > XEN_SLOT_LAST;
+	if (level == 3)
+		return slot < PAE_ROOT_ENTRIES;
+	return level != 2 || slot < PAE_L2_SLOT_XEN || !frame_at(table)->s.pae_xen_l2;
+}
+
+/* Whether the domain may say what is at the address. */
+bool va_is_guests(uint64_t va)
+{
+	unsigned int slot = pvmm_pt_slot(va, 4);
+
+	if (model.options.pae)
+		return va < PAE_XEN_VA;
+	return pvmm_va_canonical(va) == va && (slot < XEN_SLOT_FIRST || slot > XEN_SLOT_LAST);
 }
 
 uint64_t entry_mfn(pvmm_pte_t pte)
@@ -44,6 +63,8 @@ bool entry_flags_allowed(pvmm_pte_t pte, unsigned int level)
 {
 	uint64_t allowed = ALLOWED_ALWAYS;
 
+	if (level == 3 && model.options.pae)
+		allowed = ALLOWED_PAE_ROOT;
 	if (level == 1) {
 		allowed |= PVMM_PTE_GLOBAL;
 		if (model.options.has_iomem)
@@ -59,11 +80,13 @@ bool entry_changed(pvmm_pte_t a, pvmm_pte_t b)
 	return (a ^ b) & ~FAST_FLAGS;
 }
 
-/* Rule 17, 64-bit. */
+/* Rule 17. */
 pvmm_pte_t entry_adjusted(pvmm_pte_t pte, unsigned int level)
 {
 	if (!pvmm_pte_present(pte))
 		return pte;
+	if (model.options.pae)
+		return level == 3 ? pte | PVMM_PTE_USER | PVMM_PTE_RW : pte;
 	if (level > 1)
 		return pte | PVMM_PTE_USER | (level == 4 ? PVMM_PTE_ACCESSED : 0);
 	if (!(pte & PVMM_PTE_USER))
@@ -71,6 +94,30 @@ pvmm_pte_t entry_adjusted(pvmm_pte_t pte, unsigned int level)
 	if (!(pte & PTE_KERNEL))
 		pte |= PVMM_PTE_GLOBAL | PVMM_PTE_USER;
 	return pte;
+}
+
+/* Rule 17: what Xen takes back out of an entry of a table that is one no more. */
+pvmm_pte_t entry_restored(pvmm_pte_t pte, unsigned int level)
+{
+	if (!model.options.pae || level != 3 || !pvmm_pte_present(pte))
+		return pte;
+	return pte & ~(PVMM_PTE_USER | PVMM_PTE_RW | PVMM_PTE_ACCESSED);
+}
+
+/* The L1 entry that Xen makes for a granted page; flags: GNTMAP_*. */
+pvmm_pte_t entry_of_grant(uint64_t mfn, uint64_t flags)
+{
+	pvmm_pte_t pte = pvmm_pte(_mfn(mfn), PVMM_PTE_PRESENT | PVMM_PTE_ACCESSED | PVMM_PTE_DIRTY |
+						     PVMM_PTE_NX);
+
+	if (!model.options.release)
+		pte |= PTE_GRANT;
+	if (flags & GNTMAP_application_map)
+		pte |= PVMM_PTE_USER;
+	if (!(flags & GNTMAP_readonly))
+		pte |= PVMM_PTE_RW;
+	pte |= (flags >> _GNTMAP_guest_avail0) << 9 & PTE_AVAIL;
+	return entry_adjusted(pte, 1);
 }
 
 /* A processor with L1TF would read the cache at this address: Xen crashes or shadows the domain. */
@@ -133,7 +180,7 @@ static bool get_linear(pvmm_pte_t pte, unsigned int level, uint64_t parent)
 	uint64_t mfn = entry_mfn(pte);
 	struct frame *f, *p = frame_at(parent);
 
-	if (model.options.no_linear || (pte & PVMM_PTE_RW))
+	if (model.options.no_linear || (pte & PVMM_PTE_RW) || (model.options.pae && level == 3))
 		return false;
 	if (mfn == parent)
 		return true;
@@ -184,6 +231,8 @@ void entry_put(pvmm_pte_t pte, unsigned int level, uint64_t parent)
 	}
 	if (!frame_exists(mfn) || frame_at(mfn)->s.owner == MODEL_IO)
 		return;
+	if ((pte & PTE_GRANT) && !model.options.release)
+		model_domain_crashed("a granted mapping goes without its grant (#GP)", pte);
 	if (pte & PVMM_PTE_RW)
 		frame_put_type(mfn, NO_MFN);
 	frame_put(mfn);

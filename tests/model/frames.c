@@ -6,6 +6,8 @@
  * The domain's pfn i is page i of the file, so that the direct map is one host mapping; which
  * machine frame that is, the seed decides. Machine frames start above every pfn, so that a pfn used
  * as an mfn is a frame that does not exist, and the other way round.
+ *
+ * Invariant: model.owned counts the frames that are the domain's and not Xen's own.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -23,6 +25,9 @@
 
 /* Xen's value for a frame that is nobody's page (INVALID_M2P_ENTRY). */
 #define NO_PFN UINT64_MAX
+
+/* What the debug hypervisor fills free memory with. */
+#define SCRUB_PATTERN 0xc2
 
 struct model model;
 
@@ -69,7 +74,7 @@ static enum model_owner owner_of_store(uint64_t store)
 	store -= model.nr_pages;
 	if (store < NR_FOREIGN)
 		return MODEL_FOREIGN;
-	return store < NR_FOREIGN + NR_XEN ? MODEL_XEN : MODEL_FREE;
+	return store < NR_FOREIGN + NR_XEN + GRANT_FRAMES_MAX ? MODEL_XEN : MODEL_FREE;
 }
 
 static void frame_init(uint64_t mfn, uint64_t store)
@@ -78,6 +83,7 @@ static void frame_init(uint64_t mfn, uint64_t store)
 
 	f->s.owner = owner_of_store(store);
 	f->s.refs = f->s.owner == MODEL_FREE ? 0 : 1;
+	f->s.allocated = f->s.owner == MODEL_GUEST;
 	f->store = (uint32_t)store;
 	model.m2p[mfn] = NO_PFN;
 	if (f->s.owner == MODEL_GUEST)
@@ -126,7 +132,8 @@ void frames_create(uint64_t nr_pages, uint64_t seed)
 	for (ram_base = 0x1000; ram_base < 2 * nr_pages;)
 		ram_base *= 2;
 	model.nr_pages = nr_pages;
-	model.nr_store = nr_pages + NR_FOREIGN + NR_XEN + NR_FREE;
+	model.owned = nr_pages;
+	model.nr_store = nr_pages + NR_FOREIGN + NR_XEN + GRANT_FRAMES_MAX + NR_FREE;
 	model.nr_mfns = ram_base + model.nr_store;
 	m2p_bytes = pvmm_pages_for(model.nr_mfns * sizeof(uint64_t)) * PVMM_PAGE_SIZE;
 
@@ -138,7 +145,8 @@ void frames_create(uint64_t nr_pages, uint64_t seed)
 	must(bytes != MAP_FAILED, "mmap of the machine's memory");
 	model.frames = calloc(model.nr_mfns, sizeof(*model.frames));
 	model.mfn_of_store = calloc(model.nr_store, sizeof(*model.mfn_of_store));
-	must(model.frames && model.mfn_of_store, "calloc");
+	model.mfn_of_pfn = calloc(nr_pages, sizeof(*model.mfn_of_pfn));
+	must(model.frames && model.mfn_of_store && model.mfn_of_pfn, "calloc");
 	m2p_create();
 
 	for (uint64_t mfn = 0; mfn < NR_IO; mfn++) {
@@ -151,6 +159,7 @@ void frames_create(uint64_t nr_pages, uint64_t seed)
 	shuffle(model.mfn_of_store, model.nr_store, seed);
 	for (uint64_t i = 0; i < model.nr_store; i++)
 		frame_init(model.mfn_of_store[i], i);
+	memcpy(model.mfn_of_pfn, model.mfn_of_store, nr_pages * sizeof(*model.mfn_of_pfn));
 }
 
 void frames_destroy(void)
@@ -160,6 +169,7 @@ void frames_destroy(void)
 	close(memfd);
 	free(model.frames);
 	free(model.mfn_of_store);
+	free(model.mfn_of_pfn);
 	memfd = -1;
 }
 
@@ -177,6 +187,88 @@ uint64_t *frame_entries(uint64_t mfn)
 uint64_t frame_of_xen(unsigned int i)
 {
 	return model.mfn_of_store[model.nr_pages + NR_FOREIGN + i];
+}
+
+uint64_t frame_of_grant_table(unsigned int i)
+{
+	return frame_of_xen(NR_XEN + i);
+}
+
+/* --- frames that change hands --- */
+
+/* One of Xen's own becomes the domain's to write to, and can never be anything else. */
+void frame_share(uint64_t mfn)
+{
+	struct frame *f = frame_at(mfn);
+
+	f->xen_heap = true;
+	f->s = (struct model_frame){
+		.owner = MODEL_GUEST,
+		.type = MODEL_WRITABLE,
+		.type_count = 1,
+		.refs = 1,
+		.validated = true,
+		.special = true,
+		.allocated = true,
+	};
+}
+
+static bool run_is_free(uint64_t mfn, uint64_t nr)
+{
+	for (uint64_t i = 0; i < nr; i++)
+		if (mfn + i >= model.nr_mfns || frame_at(mfn + i)->s.owner != MODEL_FREE)
+			return false;
+	return true;
+}
+
+/*
+ * Takes 2^order free frames that lie together: the first one, or NO_MFN. They are nobody's yet. A
+ * processor that may remember the last owner's translations flushes, and nothing is left of the
+ * contents: the debug hypervisor's allocator says so with a pattern, the release one scrubs.
+ */
+uint64_t frames_take(unsigned int order)
+{
+	uint64_t nr = 1ULL << order, mfn = ram_base, stamp = 0;
+
+	while (mfn < model.nr_mfns && !run_is_free(mfn, nr))
+		mfn += nr;
+	if (mfn >= model.nr_mfns)
+		return NO_MFN;
+	for (uint64_t i = 0; i < nr; i++) {
+		frame_at(mfn + i)->s.owner = MODEL_XEN;
+		if (frame_at(mfn + i)->stamp > stamp)
+			stamp = frame_at(mfn + i)->stamp;
+		memset(frame_entries(mfn + i), model.options.release ? 0 : SCRUB_PATTERN,
+		       PVMM_PAGE_SIZE);
+	}
+	if (stamp && tlb_unflushed_since(stamp))
+		tlb_flush(tlb_unflushed_since(stamp));
+	return mfn;
+}
+
+/* A frame that is nobody's becomes the domain's, without a type. */
+void frame_give(uint64_t mfn)
+{
+	frame_at(mfn)->s = (struct model_frame){.owner = MODEL_GUEST, .refs = 1, .allocated = true};
+}
+
+/* A frame that nobody refers to any more. */
+void frame_free(uint64_t mfn)
+{
+	struct frame *f = frame_at(mfn);
+
+	f->s = (struct model_frame){.owner = MODEL_FREE};
+	f->stamp = model.flush_epoch;
+	tlb_changed_hands(f);
+	model.m2p[mfn] = NO_PFN;
+}
+
+/* Xen notes which page of the domain the frame is, as the domain says it. */
+void frame_named(uint64_t mfn, uint64_t pfn)
+{
+	model.m2p[mfn] = pfn;
+	if (pfn < model.nr_pages)
+		model.mfn_of_pfn[pfn] = mfn;
 }
 
 /* A copy of all memory, for a child process that writes to it. */
@@ -208,7 +300,7 @@ struct model_frame model_frame(mfn_t mfn)
 struct model_frame model_frame_of(pfn_t pfn)
 {
 	must(pfn_x(pfn) < model.nr_pages, "pfn outside the domain");
-	return model_frame(_mfn(model.mfn_of_store[pfn_x(pfn)]));
+	return model_frame(_mfn(model.mfn_of_pfn[pfn_x(pfn)]));
 }
 
 mfn_t model_frame_owned(enum model_owner owner, unsigned int i)

@@ -219,7 +219,7 @@ static bool faults(volatile uint8_t *addr, bool write)
 
 bool host_readable(const void *p, size_t len_bytes)
 {
-	uint8_t bytes[64];
+	uint8_t bytes[HOST_READ_MAX];
 	struct iovec to = {bytes, len_bytes}, from = {(void *)(uintptr_t)p, len_bytes};
 
 	return len_bytes <= sizeof(bytes) &&

@@ -70,19 +70,19 @@ bool guest_range_ok(const void *p, uint64_t len_bytes)
 	return pvmm_va_canonical(first) == first;
 }
 
-static long memory_op(uint64_t cmd)
+/* Whether Xen can copy a structure from there. */
+bool guest_readable(const void *p, uint64_t len_bytes)
 {
-	switch (cmd) {
-	case XENMEM_maximum_ram_page:
-		return (long)model.nr_mfns;
-	case XENMEM_current_reservation:
-	case XENMEM_maximum_reservation:
-		return (long)model.nr_pages;
-	case XENMEM_maximum_gpfn:
-		return (long)model.nr_pages - 1;
-	default:
-		return -XEN_ENOSYS;
+	const uint8_t *at = p;
+
+	if (!guest_range_ok(p, len_bytes))
+		return false;
+	for (uint64_t done = 0, n; done < len_bytes; done += n) {
+		n = len_bytes - done < HOST_READ_MAX ? len_bytes - done : HOST_READ_MAX;
+		if (!host_readable(at + done, n))
+			return false;
 	}
+	return true;
 }
 
 static long dispatch(unsigned int op, const uint64_t *a, bool in_multicall);
@@ -133,7 +133,13 @@ static long dispatch(unsigned int op, const uint64_t *a, bool in_multicall)
 	case __HYPERVISOR_multicall:
 		return multicall(ptr(a[0]), (uint32_t)a[1], in_multicall);
 	case __HYPERVISOR_memory_op:
-		return memory_op(a[0]);
+		return memory_op(a[0], ptr(a[1]));
+	case __HYPERVISOR_set_gdt:
+		return set_gdt(ptr(a[0]), (uint32_t)a[1]);
+	case __HYPERVISOR_update_descriptor:
+		return update_descriptor(a[0], a[1]);
+	case __HYPERVISOR_grant_table_op:
+		return grant_table_op((uint32_t)a[0], ptr(a[1]), (uint32_t)a[2]);
 	default:
 		return -XEN_ENOSYS;
 	}

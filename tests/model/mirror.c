@@ -208,8 +208,8 @@ static void walk(uint64_t mfn, unsigned int level, uint64_t va, bool rw, struct 
 	for (unsigned int slot = 0; slot < PVMM_PT_ENTRIES; slot++) {
 		uint64_t at = va + slot * pvmm_level_bytes(level);
 
-		if (!pvmm_pte_present(e[slot]) || at >= HOST_END || !slot_is_guests(level, slot) ||
-		    (level == 4 && !slot_shown(slot)))
+		if (!pvmm_pte_present(e[slot]) || at >= HOST_END ||
+		    !slot_is_guests(mfn, level, slot) || (level == 4 && !slot_shown(slot)))
 			continue;
 		if (level > 1)
 			walk(entry_mfn(e[slot]), level - 1, at, rw && (e[slot] & PVMM_PTE_RW),
@@ -365,6 +365,8 @@ unsigned int mirror_check(void)
 	struct list is = {0};
 	unsigned int problems = 0;
 
+	if (!running)
+		return 0;
 	epoch++;
 	walk(root_shown(), 4, 0, true, &is);
 	if (is.nr != now.nr) {

@@ -17,7 +17,9 @@ static int mod_entry(uint64_t mfn, unsigned int level, unsigned int slot, pvmm_p
 	pvmm_pte_t old = *entry;
 	int rc;
 
-	if (!slot_is_guests(level, slot))
+	if (!slot_is_guests(mfn, level, slot))
+		return level == 2 ? -XEN_EPERM : -XEN_EINVAL;
+	if (model.options.pae && level == 3 && slot == PAE_ROOT_ENTRIES - 1)
 		return -XEN_EINVAL;
 
 	if (pvmm_pte_present(pte)) {
@@ -132,6 +134,14 @@ int domain_of(uint32_t dom, bool io_allowed, bool *is_io)
 										       : -XEN_ESRCH;
 }
 
+/* Where a domain may also be named by its own number: 0, or an error. */
+int any_domain_of(uint32_t dom)
+{
+	if (dom == DOMID_SELF || dom == GUEST_DOMID)
+		return 0;
+	return dom == 0 || dom == FOREIGN_DOMID ? -XEN_EPERM : -XEN_ESRCH;
+}
+
 /* Rule 31: the tables' owner, plus 1, is in the upper half. That one does not exist: -XEN_ESRCH. */
 static int table_owner(uint32_t dom, struct owners *whose)
 {
@@ -189,12 +199,12 @@ int mmu_update(const struct mmu_update *req, uint32_t nr, uint32_t *done, uint32
 }
 
 /* The L1 table and slot that map va in the loaded root; leaves marks in it (rule 32). */
-static bool find_l1(uint64_t va, uint64_t *mfn, unsigned int *slot)
+bool find_l1(uint64_t va, uint64_t *mfn, unsigned int *slot)
 {
 	*mfn = model.vcpus[model.this_vcpu].root;
-	if (pvmm_va_canonical(va) != va || !slot_is_guests(4, pvmm_pt_slot(va, 4)))
+	if (!va_is_guests(va) || *mfn == NO_MFN)
 		return false;
-	for (unsigned int level = 4; level > 1; level--) {
+	for (unsigned int level = model.options.pae ? 3 : 4; level > 1; level--) {
 		pvmm_pte_t *entry = &frame_entries(*mfn)[pvmm_pt_slot(va, level)];
 
 		if (!pvmm_pte_present(*entry))
@@ -207,6 +217,24 @@ static bool find_l1(uint64_t va, uint64_t *mfn, unsigned int *slot)
 	}
 	*slot = pvmm_pt_slot(va, 1);
 	return true;
+}
+
+/* The entry, if it is one of a validated L1 table of the domain, which then is held; or NULL. */
+pvmm_pte_t *lock_l1(uint64_t mfn, unsigned int slot)
+{
+	if (!frame_get(mfn))
+		return NULL;
+	if (!frame_lockable(mfn) || frame_at(mfn)->s.type != MODEL_L1) {
+		frame_put(mfn);
+		return NULL;
+	}
+	frame_at(mfn)->s.type_count++;
+	return &frame_entries(mfn)[slot];
+}
+
+void unlock_l1(uint64_t mfn)
+{
+	frame_put_and_type(mfn, NO_MFN);
 }
 
 /* Rule 33. */
@@ -234,15 +262,9 @@ int mmu_update_va_mapping(uint64_t va, uint64_t pte, uint64_t flags)
 	uint64_t mfn;
 	int err;
 
-	if (!find_l1(va, &mfn, &slot) || !frame_get(mfn))
+	if (!find_l1(va, &mfn, &slot) || !lock_l1(mfn, slot))
 		return -XEN_EINVAL;
-	if (!frame_lockable(mfn) || frame_at(mfn)->s.type != MODEL_L1) {
-		frame_put(mfn);
-		return -XEN_EINVAL;
-	}
-	frame_at(mfn)->s.type_count++;
 	err = mod_entry(mfn, 1, slot, pte, false, false);
-	frame_put_type(mfn, NO_MFN);
-	frame_put(mfn);
+	unlock_l1(mfn);
 	return err ? err : flush_by_flags(va, flags);
 }

@@ -7,8 +7,7 @@
 #include <pvmm/xen.h>
 #include "tests/model/state.h"
 
-#define RESTARTED   0x80000000u /* see mmu_update.c */
-#define LDT_ENTRIES 8192u
+#define RESTARTED 0x80000000u /* see mmu_update.c */
 
 /* Rule 20. */
 static int pin(uint64_t mfn, enum model_type type)
@@ -48,7 +47,7 @@ static int replace_root(uint64_t *root, uint64_t mfn)
 	if (old == mfn)
 		return 0;
 	if (mfn != NO_MFN) {
-		err = frame_get_and_type(mfn, MODEL_L4);
+		err = frame_get_and_type(mfn, model.options.pae ? MODEL_L3 : MODEL_L4);
 		if (err)
 			return err;
 	}
@@ -60,11 +59,16 @@ static int replace_root(uint64_t *root, uint64_t mfn)
 
 int load_root(uint64_t mfn)
 {
-	int err = replace_root(&model.vcpus[model.this_vcpu].root, mfn);
+	struct vcpu *v = &model.vcpus[model.this_vcpu];
+	bool same = v->root == mfn;
+	int err = replace_root(&v->root, mfn);
 
 	if (err)
 		return err;
-	fill_m2p_slot(mfn);
+	if (!same || model.options.pae)
+		drop_ldt(v);
+	if (!model.options.pae)
+		fill_m2p_slot(mfn);
 	tlb_flush(tlb_this_vcpu());
 	mirror_root_changed();
 	return 0;
@@ -117,11 +121,6 @@ static uint64_t flushed_vcpus(const struct mmuext_op *op)
 	}
 }
 
-static bool va_is_guests(uint64_t va)
-{
-	return pvmm_va_canonical(va) == va && slot_is_guests(4, pvmm_pt_slot(va, 4));
-}
-
 static int one_op(const struct mmuext_op *op)
 {
 	struct vcpu *v = &model.vcpus[model.this_vcpu];
@@ -135,12 +134,14 @@ static int one_op(const struct mmuext_op *op)
 	case MMUEXT_PIN_L3_TABLE:
 		return pin(mfn, MODEL_L3);
 	case MMUEXT_PIN_L4_TABLE:
-		return pin(mfn, MODEL_L4);
+		return model.options.pae ? 0 : pin(mfn, MODEL_L4); /* rule 21 */
 	case MMUEXT_UNPIN_TABLE:
 		return unpin(mfn);
 	case MMUEXT_NEW_BASEPTR:
 		return load_root(mfn);
 	case MMUEXT_NEW_USER_BASEPTR:
+		if (model.options.pae)
+			return -XEN_EINVAL;
 		return replace_root(&v->user_root, mfn ? mfn : NO_MFN);
 	case MMUEXT_TLB_FLUSH_MULTI:
 	case MMUEXT_INVLPG_MULTI:
@@ -163,12 +164,7 @@ static int one_op(const struct mmuext_op *op)
 	case MMUEXT_FLUSH_CACHE_GLOBAL:
 		return model.options.has_iomem ? 0 : -XEN_EINVAL;
 	case MMUEXT_SET_LDT:
-		if (op->arg2.nr_ents > LDT_ENTRIES)
-			return -XEN_EINVAL;
-		if (op->arg2.nr_ents && ((op->arg1.linear_addr & ~PVMM_PAGE_MASK) ||
-					 !va_is_guests(op->arg1.linear_addr)))
-			return -XEN_EINVAL;
-		return 0;
+		return set_ldt(op->arg1.linear_addr, op->arg2.nr_ents);
 	case MMUEXT_CLEAR_PAGE:
 		return clear_page(mfn);
 	case MMUEXT_COPY_PAGE:

@@ -18,6 +18,7 @@
 #include <pvmm/hypercall.h>
 #include <pvmm/page.h>
 #include <pvmm/paging.h>
+#include <xen/grant_table.h>
 
 /* What a frame is used as; the numbers are Xen's (rule 1). */
 enum model_type {
@@ -46,8 +47,10 @@ struct model_frame {
 	uint64_t type_count;
 	uint64_t refs; /* Xen's general count */
 	bool pinned, validated;
-	bool special; /* the domain's, but shared with Xen */
-	int linear;   /* same-level entries in it (positive) or to it (negative); rule 14 */
+	bool special;	 /* the domain's, but shared with Xen */
+	bool allocated;	 /* the domain has not given it up: one of the references (rule 42) */
+	bool pae_xen_l2; /* an L2 table that is the last of a PAE root (rule 18) */
+	int linear;	 /* same-level entries in it (positive) or to it (negative); rule 14 */
 };
 
 /* What the boot set up differs from Xen's defaults in; zeroed means none of it. */
@@ -57,6 +60,9 @@ struct model_options {
 	bool no_l1tf;	/* processor without L1TF: non-present entries may hold addresses */
 	bool no_linear; /* hypervisor booted with pv-linear-pt=no */
 	bool no_upper_flush; /* hypervisor from before XSA-286: without rule 30 */
+	bool pae;	     /* a 32-bit domain: rules 15 to 18, 21 and 44; with model_boot_bare */
+	uint64_t
+		max_pages; /* the most the domain may own; 0: 1 MiB more than at boot, as xl does */
 };
 
 /* --- the machine --- */
@@ -68,6 +74,12 @@ struct model_options {
  */
 void model_boot(uint64_t nr_pages, uint64_t seed);
 void model_boot_with(uint64_t nr_pages, uint64_t seed, const struct model_options *options);
+
+/*
+ * The machine and the domain alone: no tables, no root, no memory manager. Tables are written by
+ * model_bytes and handed over by hypercalls.
+ */
+void model_boot_bare(uint64_t nr_pages, uint64_t seed, const struct model_options *options);
 void model_shutdown(void);
 
 /* Brings another vCPU up, on the kernel's root; the thread then runs as the one set. */
@@ -113,6 +125,22 @@ struct model_stale {
 
 /* Forgives the stale uses caught so far, for who has provoked them; returns how many. */
 unsigned int model_stale_forget(struct model_stale *stale);
+
+/* --- what others do with the domain's pages --- */
+
+/*
+ * Another domain maps a page that was granted to it (flags: GNTMAP_host_map, GNTMAP_device_map,
+ * GNTMAP_readonly), and gives the mapping back. Both return a GNTST_*.
+ */
+#define MODEL_FOREIGN_DOMID 2
+int model_foreign_map(uint32_t ref, uint32_t flags, uint32_t *handle);
+int model_foreign_unmap(uint32_t handle);
+
+/*
+ * The processor loads this descriptor of the vCPU's LDT: whether Xen could show it the descriptor's
+ * page, which then is a descriptor page until the LDT or the root changes (rule 19).
+ */
+bool model_ldt_used(unsigned int entry);
 
 /* --- looking at it --- */
 

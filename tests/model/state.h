@@ -11,11 +11,23 @@
 
 /* The domain's number, and that of another domain that exists. */
 #define GUEST_DOMID   1
-#define FOREIGN_DOMID 2
+#define FOREIGN_DOMID MODEL_FOREIGN_DOMID
+
+/* Pages of descriptors: the GDT's last two of 16 are Xen's. */
+#define GDT_PAGES FIRST_RESERVED_GDT_PAGE
+#define LDT_PAGES 16u
+
+/* The most frames that a grant table may have: what xl gives a domain. */
+#define GRANT_FRAMES_MAX 32u
 
 /* Xen's own L4 slots (rule 15). */
 #define XEN_SLOT_FIRST 256u
 #define XEN_SLOT_LAST  271u
+
+/* A PAE domain's addresses end where Xen's m2p starts, and the slots of its last L2 with them. */
+#define PAE_ROOT_ENTRIES 4u
+#define PAE_XEN_VA	 0xf5800000u
+#define PAE_L2_SLOT_XEN	 ((PAE_XEN_VA >> 21) & 511)
 
 struct frame {
 	struct model_frame s;
@@ -24,8 +36,10 @@ struct frame {
 	uint64_t seen;	    /* mirror epoch: part of the mirrored tree */
 	uint64_t mirror_va; /* an L1 table's first address there */
 	uint32_t mirror_uses;
-	bool mirror_rw; /* all entries on the way to it allow writing */
-	uint64_t hands; /* how often it was freed, validated or retyped (tlb.c) */
+	bool mirror_rw;	 /* all entries on the way to it allow writing */
+	bool xen_heap;	 /* Xen's own, shared with the domain writable: a type reference for good */
+	uint32_t leaked; /* references of both kinds that Xen took and forgot (rule 18) */
+	uint64_t hands;	 /* how often it was freed, validated or retyped (tlb.c) */
 };
 
 #define NO_STORE UINT32_MAX
@@ -34,6 +48,10 @@ struct vcpu {
 	bool up;
 	uint64_t root, user_root; /* mfns */
 	uint64_t flushed;	  /* flush epoch of its last full flush */
+	/* Descriptor pages, each holding its references; mfn 0 for none (descriptor.c). */
+	uint64_t gdt[GDT_PAGES], ldt[LDT_PAGES];
+	uint64_t ldt_base;
+	unsigned int ldt_entries;
 };
 
 struct model {
@@ -42,6 +60,8 @@ struct model {
 	uint64_t nr_mfns;
 	struct frame *frames;
 	uint64_t *mfn_of_store; /* back from the page of the memory file */
+	uint64_t *mfn_of_pfn;	/* the frame that was last given to the domain for a pfn */
+	uint64_t owned;		/* frames of the domain (Xen's tot_pages) */
 	uint64_t nr_store;
 	uint64_t *m2p;		   /* the model's own, writable view */
 	const uint64_t *guest_m2p; /* what the domain reads; with holes */
@@ -63,6 +83,12 @@ void frames_destroy(void);
 int frames_memfd(void);
 uint64_t *frame_entries(uint64_t mfn);
 uint64_t frame_of_xen(unsigned int i);
+uint64_t frame_of_grant_table(unsigned int i);
+void frame_share(uint64_t mfn);
+uint64_t frames_take(unsigned int order);
+void frame_give(uint64_t mfn);
+void frame_free(uint64_t mfn);
+void frame_named(uint64_t mfn, uint64_t pfn);
 bool frames_in_m2p(const uint64_t *addr);
 bool frames_m2p_hole(const uint64_t *addr);
 void frames_save(void);
@@ -80,7 +106,8 @@ static inline bool frame_exists(uint64_t mfn)
 
 /* --- entries.c --- */
 
-bool slot_is_guests(unsigned int level, unsigned int slot);
+bool slot_is_guests(uint64_t table, unsigned int level, unsigned int slot);
+bool va_is_guests(uint64_t va);
 uint64_t entry_mfn(pvmm_pte_t pte);
 bool entry_flags_allowed(pvmm_pte_t pte, unsigned int level);
 bool entry_changed(pvmm_pte_t a, pvmm_pte_t b);
@@ -89,12 +116,15 @@ void entry_check_l1tf(pvmm_pte_t pte);
 /* 0, an error, or (level 1, positive) flags to flip. */
 int entry_get(pvmm_pte_t pte, unsigned int level, uint64_t parent, bool from_io);
 void entry_put(pvmm_pte_t pte, unsigned int level, uint64_t parent);
+pvmm_pte_t entry_restored(pvmm_pte_t pte, unsigned int level);
+pvmm_pte_t entry_of_grant(uint64_t mfn, uint64_t flags);
 
 /* --- types.c --- */
 
 bool frame_get(uint64_t mfn);
 void frame_put(uint64_t mfn);
 int frame_get_type(uint64_t mfn, enum model_type type);
+int frame_get_pae_xen_l2(uint64_t mfn);
 void frame_put_type(uint64_t mfn, uint64_t parent);
 int frame_get_and_type(uint64_t mfn, enum model_type type);
 void frame_put_and_type(uint64_t mfn, uint64_t parent);
@@ -111,13 +141,46 @@ static inline bool type_is_table(enum model_type type)
 int mmu_update(const struct mmu_update *req, uint32_t nr, uint32_t *done, uint32_t dom);
 int mmu_update_va_mapping(uint64_t va, uint64_t pte, uint64_t flags);
 int mmuext_op(const struct mmuext_op *op, uint32_t nr, uint32_t *done, uint32_t dom);
+bool find_l1(uint64_t va, uint64_t *mfn, unsigned int *slot);
+pvmm_pte_t *lock_l1(uint64_t mfn, unsigned int slot);
+void unlock_l1(uint64_t mfn);
 int load_root(uint64_t mfn);
 bool flush_mask_readable(const void *mask);
 bool guest_range_ok(const void *p, uint64_t len_bytes);
+bool guest_readable(const void *p, uint64_t len_bytes);
 bool fail_operation(unsigned int op, int *err);
 
 /* The hypercall's argument for "whose"; an error, or 0 and whether it is DOMID_IO. */
 int domain_of(uint32_t dom, bool io_allowed, bool *is_io);
+
+/* Whose reservation or grant table is meant: 0 for the domain's own, also by its number. */
+int any_domain_of(uint32_t dom);
+
+/* --- memory_op.c --- */
+
+long memory_op(uint64_t cmd, void *arg);
+
+/* --- grant.c --- */
+
+void grants_reset(void);
+unsigned int grants_frames(void);
+void grants_grow(unsigned int to_frames);
+long grants_map(struct gnttab_map_grant_ref *ops, uint32_t nr);
+long grants_unmap(struct gnttab_unmap_grant_ref *ops, uint32_t nr);
+/* For the audit: calls for each mapping of a frame that no page table of the domain holds. */
+void grants_each(void (*fn)(uint64_t mfn, bool writable));
+
+/* --- grant_table.c --- */
+
+long grant_table_op(uint32_t cmd, void *ops, uint32_t nr);
+
+/* --- descriptor.c --- */
+
+bool descriptors_valid(uint64_t mfn);
+int set_gdt(const uint64_t *frames, uint32_t nr_entries);
+int set_ldt(uint64_t va, uint32_t nr_entries);
+void drop_ldt(struct vcpu *v);
+int update_descriptor(uint64_t maddr, uint64_t descriptor);
 
 /* --- tlb.c --- */
 
@@ -159,6 +222,7 @@ unsigned int mirror_check(void);
 
 void host_reset(void);
 /* Whether the process can read there; without a fault, so under any lock. */
+#define HOST_READ_MAX 64u
 bool host_readable(const void *p, size_t len_bytes);
 
 /* Xen destroys the domain for what it did: a panic for whoever expects one. */

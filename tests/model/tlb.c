@@ -248,8 +248,7 @@ static enum model_access access_locked(uint64_t va, bool write)
 	struct vcpu_tlb *t = &tlbs[vcpu];
 	struct line *line = find(t, va, 1);
 
-	if (pvmm_va_canonical(va) != va || !slot_is_guests(4, pvmm_pt_slot(va, 4)) ||
-	    model.vcpus[vcpu].root == NO_MFN)
+	if (!va_is_guests(va) || model.vcpus[vcpu].root == NO_MFN)
 		return MODEL_FAULT;
 	if (!line)
 		return walk(t, vcpu, va, write);
@@ -352,7 +351,7 @@ void __wrap_pvmm_page_free(struct pvmm_page *page, unsigned int order)
 
 	for (uint64_t i = 0; order <= PVMM_MAX_ORDER && i < 1ULL << order; i++)
 		if (pfn + i < model.nr_pages)
-			tlb_changed_hands(frame_at(model.mfn_of_store[pfn + i]));
+			tlb_changed_hands(frame_at(model.mfn_of_pfn[pfn + i]));
 #if __has_attribute(musttail)
 	__attribute__((musttail)) return __real_pvmm_page_free(page, order);
 #else

@@ -249,12 +249,22 @@ static void foreign_domains(void **state)
 /* memory_op: the counts that a guest asks for at boot. */
 static void memory_counts(void **state)
 {
+	struct xen_memory_domain self = {.domid = DOMID_SELF};
+
 	(void)state;
-	assert_int_equal(pvmm_hc_memory_op(XENMEM_current_reservation, NULL), UNIT_PAGES);
-	assert_int_equal(pvmm_hc_memory_op(XENMEM_maximum_reservation, NULL), UNIT_PAGES);
-	assert_int_equal(pvmm_hc_memory_op(XENMEM_maximum_gpfn, NULL), UNIT_PAGES - 1);
+	assert_int_equal(pvmm_hc_memory_op(XENMEM_current_reservation, &self), UNIT_PAGES);
+	assert_int_equal(pvmm_hc_memory_op(XENMEM_maximum_reservation, &self), UNIT_PAGES + 256);
+	assert_int_equal(pvmm_hc_memory_op(XENMEM_maximum_gpfn, &self), UNIT_PAGES - 1);
 	assert_true(pvmm_hc_memory_op(XENMEM_maximum_ram_page, NULL) > UNIT_PAGES);
-	assert_int_equal(pvmm_hc_memory_op(XENMEM_exchange, NULL), -XEN_ENOSYS);
+	self.domid = GUEST_DOMID;
+	assert_int_equal(pvmm_hc_memory_op(XENMEM_current_reservation, &self), UNIT_PAGES);
+	self.domid = FOREIGN_DOMID;
+	assert_int_equal(pvmm_hc_memory_op(XENMEM_current_reservation, &self), -XEN_EPERM);
+	self.domid = 999;
+	assert_int_equal(pvmm_hc_memory_op(XENMEM_maximum_reservation, &self), -XEN_ESRCH);
+	assert_int_equal(pvmm_hc_memory_op(XENMEM_maximum_gpfn, NULL), -XEN_EFAULT);
+	assert_int_equal(pvmm_hc_memory_op(0x3f, NULL), -XEN_ENOSYS);
+	assert_int_equal(pvmm_hc_memory_op(XENMEM_maximum_ram_page | (1 << 6), NULL), -XEN_EINVAL);
 }
 
 int main(void)

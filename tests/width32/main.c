@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The hypercall wrappers through the 32-bit stub, on real Xen: each line says what was tried and
- * whether it held; tests/xl/width32.t reads them from the hypervisor's console. Nothing else of a
- * 32-bit guest is here.
+ * whether it held; tests/xl/width32.t reads them from the hypervisor's console. Then Xen's rules
+ * for tables of three levels (pae.c). Nothing else of a 32-bit guest is here.
  */
 #include <pvmm/hypercall.h>
 #include <pvmm/paging.h>
-
-void width32_main(const struct start_info *si);
+#include "width32.h"
 
 static char page[4096] __attribute__((aligned(4096)));
 
@@ -21,7 +20,7 @@ static void say(const char *text)
 		__builtin_trap();
 }
 
-static void check(const char *what, bool holds)
+void check(const char *what, bool holds)
 {
 	say(holds ? "width32: ok " : "width32: NOT OK ");
 	say(what);
@@ -98,6 +97,7 @@ void width32_main(const struct start_info *si)
 	try_update_va_mapping(si);
 	try_multicall();
 	try_registers();
+	try_pae(si);
 	say("width32: done\n");
 	(void)pvmm_hc_sched_op(SCHEDOP_shutdown, &shutdown);
 	__builtin_trap();
