@@ -15,6 +15,7 @@
 #include <pvmm/vcpu.h>
 #include "arch.h"
 #include "fault.h"
+#include "options.h"
 
 static struct start_info start_info; /* the builder's page is not ours to keep mapped */
 static char command_line[PVMM_CMDLINE_BYTES + 1];
@@ -116,9 +117,12 @@ static void parse_command_line(void)
 	char message[512];
 	unsigned int nr = 1;
 
+	for (const struct pvmm_option *o = library_options; o->name; o++)
+		options[nr++] = *o;
 	for (const struct pvmm_option *o = pvmm_kernel_options; o && o->name; o++) {
 		if (nr == MAX_OPTIONS)
-			pvmm_panic("the kernel has more than %d options", MAX_OPTIONS - 1);
+			pvmm_panic("the kernel and the library have more than %d options",
+				   MAX_OPTIONS);
 		options[nr++] = *o;
 	}
 	for (unsigned int i = 0; i < PVMM_CMDLINE_BYTES; i++)
