@@ -10,7 +10,7 @@
 #include <pvmm/alloc.h>
 #include <pvmm/log.h>
 #include <pvmm/p2m.h>
-#include "mm.h"
+#include "ledger.h"
 
 /* New tables below an existing one, lowest level first; chain[0] unused. */
 struct chain {
@@ -276,6 +276,13 @@ int pvmm_space_protect(struct pvmm_space *space, pvmm_va_t va, uint64_t prot)
 	return err;
 }
 
+static void purge_for(struct pvmm_page *page, void *ctx)
+{
+	(void)ctx;
+	if (__atomic_load_n(&page->stale, __ATOMIC_ACQUIRE))
+		ledger_purge(PVMM_PURGE_ASKED);
+}
+
 int map_kernel_l1(pvmm_va_t va, pfn_t *l1, unsigned int *levels)
 {
 	struct chain chain;
@@ -288,6 +295,8 @@ int map_kernel_l1(pvmm_va_t va, pfn_t *l1, unsigned int *levels)
 	if (w.stopped_at > 1)
 		err = chain_alloc(&chain, w.stopped_at - 1);
 	if (!err && w.stopped_at > 1) {
+		/* Seldom: the allocator prefers clean pages for tables. */
+		for_each_of_chain(&chain, purge_for, NULL);
 		chain_fill(&chain, va, 0);
 		err = insert_entry(&pvmm_kernel_space, &w, va, &chain, 0);
 		if (err) {
