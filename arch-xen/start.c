@@ -17,6 +17,7 @@
 #include "arch.h"
 #include "check_options.h"
 #include "fault.h"
+#include "options.h"
 
 static struct start_info start_info; /* the builder's page is not ours to keep mapped */
 static char command_line[PVMM_CMDLINE_BYTES + 1];
@@ -128,9 +129,12 @@ static void parse_command_line(void)
 
 	while (options[nr].name)
 		nr++;
+	for (const struct pvmm_option *o = library_options; o->name; o++)
+		options[nr++] = *o;
 	for (const struct pvmm_option *o = pvmm_kernel_options; o && o->name; o++) {
 		if (nr == MAX_OPTIONS)
-			pvmm_panic("there are more than %d options", MAX_OPTIONS);
+			pvmm_panic("the kernel and the library have more than %d options",
+				   MAX_OPTIONS);
 		options[nr++] = *o;
 	}
 	for (unsigned int i = 0; i < PVMM_CMDLINE_BYTES; i++)

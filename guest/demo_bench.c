@@ -6,10 +6,14 @@
  */
 #include <pvmm/alloc.h>
 #include <pvmm/batch.h>
+#include <pvmm/directmap.h>
 #include <pvmm/hypercall.h>
+#include <pvmm/kmap.h>
+#include <pvmm/ledger.h>
 #include <pvmm/log.h>
 #include <pvmm/p2m.h>
 #include <pvmm/space.h>
+#include <pvmm/vmap.h>
 #include "demo.h"
 
 #define VA    (PVMM_VMAP_BASE + 0x60000000ULL)
@@ -162,6 +166,146 @@ static void bench_space(unsigned int nr_l1)
 		pvmm_panic("space not destroyed");
 }
 
+/* --- vmap: pairs of mapping and giving up, with the purges that they come to --- */
+
+#define MOST_PAGES 64
+
+static struct pvmm_page *area_pages[MOST_PAGES];
+static unsigned int area_nr; /* pages of each area */
+static enum pvmm_vmap_policy area_policy;
+
+static void *area_map(unsigned int nr)
+{
+	struct pvmm_vmap_how how = {.policy = area_policy};
+	void *addr;
+
+	if (pvmm_vmap(area_pages, nr, PVMM_PROT_RW, &how, &addr))
+		pvmm_panic("no area");
+	return addr;
+}
+
+static void area_pairs(unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		if (pvmm_vunmap(area_map(area_nr)))
+			pvmm_panic("no such area");
+}
+
+static void vmalloc_pairs(unsigned int nr)
+{
+	void *addr;
+
+	for (unsigned int i = 0; i < nr; i++)
+		if (pvmm_vmalloc(65536, NULL, &addr) || pvmm_vfree(addr))
+			pvmm_panic("no memory of its own");
+}
+
+static void bench_pairs(const char *name, enum pvmm_vmap_policy policy, unsigned int nr)
+{
+	area_policy = policy;
+	area_nr = nr;
+	measure(name, area_pairs, 1024);
+	pvmm_purge();
+}
+
+/* What one purge of so many stale areas takes, without what made them. */
+static void bench_purge(unsigned int nr_areas, unsigned int nr_pages)
+{
+	uint64_t least = UINT64_MAX;
+
+	for (unsigned int i = 0; i < TRIES; i++) {
+		uint64_t ticks;
+
+		area_nr = nr_pages;
+		area_pairs(nr_areas);
+		ticks = read_tsc();
+		pvmm_purge();
+		ticks = read_tsc() - ticks;
+		least = ticks < least ? ticks : least;
+	}
+	pvmm_print("bench purge of %3u areas of %-9u %5u %8llu\n", nr_areas, nr_pages,
+		   nr_areas * nr_pages, (unsigned long long)least / (nr_areas * nr_pages));
+}
+
+/* The pair's cost by how many areas gather before a purge. */
+static void bench_thresholds(void)
+{
+	const struct pvmm_vmap_params defaults = pvmm_vmap_params();
+	static const unsigned int sizes[] = {1, 16, 64};
+	struct pvmm_vmap_params params = defaults;
+
+	params.lazy_pages = UINT32_MAX;
+	for (unsigned int s = 0; s < PVMM_ARRAY_SIZE(sizes); s++)
+		for (params.lazy_areas = 1; params.lazy_areas <= 512; params.lazy_areas *= 2) {
+			char name[40];
+
+			pvmm_snprintf(name, sizeof(name), "... %2u pages, purge behind %u",
+				      sizes[s], params.lazy_areas);
+			if (pvmm_vmap_set_params(&params))
+				pvmm_panic("no such parameters");
+			bench_pairs(name, PVMM_VMAP_LAZY, sizes[s]);
+		}
+	if (pvmm_vmap_set_params(&defaults))
+		pvmm_panic("no such parameters");
+}
+
+static void kmap_pairs(unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		pvmm_kunmap(pvmm_kmap(page));
+}
+
+static void kmap_local_pairs(unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		pvmm_kunmap_local(pvmm_kmap_local(page));
+}
+
+static void out_and_back(unsigned int nr)
+{
+	if (pvmm_directmap_remove(area_pages, nr) || pvmm_directmap_restore(area_pages, nr))
+		pvmm_panic("the direct map does not change");
+}
+
+static bool bench_vmap(void)
+{
+	static const unsigned int sizes[] = {1, 16, 64};
+
+	for (unsigned int i = 0; i < MOST_PAGES; i++) {
+		area_pages[i] = pvmm_page_alloc(0, PVMM_PAGE_KERNEL);
+		if (!area_pages[i])
+			return false;
+	}
+	for (unsigned int s = 0; s < PVMM_ARRAY_SIZE(sizes); s++) {
+		char name[40];
+
+		pvmm_snprintf(name, sizeof(name), "vmap + vunmap, %u pages", sizes[s]);
+		bench_pairs(name, PVMM_VMAP_LAZY, sizes[s]);
+		bench_pairs("... eager", PVMM_VMAP_EAGER, sizes[s]);
+		bench_pairs("... hold", PVMM_VMAP_HOLD, sizes[s]);
+	}
+	measure("vmalloc + vfree, 64 KiB", vmalloc_pairs, 1024);
+	pvmm_purge();
+	area_policy = PVMM_VMAP_LAZY;
+	for (unsigned int nr = 1; nr <= 64; nr *= 4)
+		bench_purge(nr, 1);
+	for (unsigned int nr = 1; nr <= 64; nr *= 4)
+		bench_purge(nr, 16);
+	bench_thresholds();
+
+	measure("64 pages out and back", out_and_back, 64);
+	if (pvmm_directmap_remove(&page, 1))
+		return false;
+	measure("kmap + kunmap, cached", kmap_pairs, 64);
+	measure("local kmap + kunmap", kmap_local_pairs, 64);
+	pvmm_purge();
+	if (pvmm_directmap_restore(&page, 1))
+		return false;
+	for (unsigned int i = 0; i < MOST_PAGES; i++)
+		pvmm_page_put(area_pages[i]);
+	return true;
+}
+
 static bool run(void)
 {
 	static const unsigned int sizes[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512};
@@ -188,6 +332,8 @@ static bool run(void)
 	measure("flush all, touch 64 pages", flush_all, 1);
 	for (unsigned int nr = 1; nr <= 256; nr *= 4)
 		bench_space(nr);
+	if (!bench_vmap())
+		return false;
 
 	for (unsigned int i = 0; i < 2; i++)
 		if (pvmm_space_unmap(&pvmm_kernel_space, VA + i * pvmm_level_bytes(2)))

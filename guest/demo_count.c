@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * demo=count: an address space of 100 tables is pinned and unpinned as often as a number typed on
- * the console says, and what the guest has counted meanwhile is printed: for comparing with what
- * the hypervisor has counted (tests/xl/counters.t). "quit" ends.
+ * demo=count: what vmap areas cost in traps, and then an address space of 100 tables is pinned and
+ * unpinned as often as a number typed on the console says, and what the guest has counted meanwhile
+ * is printed: for comparing with what the hypervisor has counted (tests/xl/counters.t). "quit"
+ * ends.
  */
 #include <pvmm/alloc.h>
 #include <pvmm/cmdline.h>
 #include <pvmm/hypercall.h>
+#include <pvmm/ledger.h>
 #include <pvmm/log.h>
 #include <pvmm/space.h>
 #include <pvmm/stats.h>
+#include <pvmm/vmap.h>
 #include "demo.h"
 #include "line.h"
 
@@ -18,6 +21,83 @@
 #define NR_L1	  (NR_TABLES - 3) /* one root, one L3, one L2 */
 
 static struct pvmm_space space;
+
+/* --- vmap --- */
+
+enum { MOST_PAGES = 64, PAIRS = 1000 };
+
+static struct pvmm_page *pages[MOST_PAGES];
+
+static bool pair(unsigned int nr_pages, enum pvmm_vmap_policy policy)
+{
+	struct pvmm_vmap_how how = {.policy = policy};
+	void *addr;
+
+	return !pvmm_vmap(pages, nr_pages, PVMM_PROT_RW, &how, &addr) && !pvmm_vunmap(addr);
+}
+
+static bool own_pair(unsigned int nr_pages, enum pvmm_vmap_policy policy)
+{
+	struct pvmm_vmap_how how = {.policy = policy};
+	void *addr;
+
+	return !pvmm_vmalloc(nr_pages * PVMM_PAGE_SIZE, &how, &addr) && !pvmm_vfree(addr);
+}
+
+/* The traps of a thousand pairs, purges included, after as many to get into the swing. */
+static bool count_pairs(const char *name, bool (*run)(unsigned int, enum pvmm_vmap_policy),
+			unsigned int nr_pages, enum pvmm_vmap_policy policy)
+{
+	uint64_t traps = 0;
+
+	for (unsigned int i = 0; i < 2 * PAIRS; i++) {
+		if (i == PAIRS)
+			traps = pvmm_batch_stats().traps;
+		if (!run(nr_pages, policy))
+			return false;
+	}
+	pvmm_print("count: %-16s %2u pages, %s: traps of %u pairs %llu\n", name, nr_pages,
+		   policy == PVMM_VMAP_EAGER ? "eager" : "lazy", PAIRS,
+		   (unsigned long long)(pvmm_batch_stats().traps - traps));
+	return true;
+}
+
+static bool count_purge(void)
+{
+	uint64_t traps;
+
+	for (unsigned int i = 0; i < 64; i++)
+		if (!pair(16, PVMM_VMAP_LAZY))
+			return false;
+	traps = pvmm_batch_stats().traps;
+	pvmm_purge();
+	pvmm_print("count: purge of 64 areas of 16 pages: traps %llu\n",
+		   (unsigned long long)(pvmm_batch_stats().traps - traps));
+	return true;
+}
+
+static bool count_vmap(void)
+{
+	static const unsigned int sizes[] = {1, 16, 64};
+	bool good = true;
+
+	for (unsigned int i = 0; i < MOST_PAGES; i++) {
+		pages[i] = pvmm_page_alloc(0, PVMM_PAGE_KERNEL);
+		if (!pages[i])
+			return false;
+	}
+	for (unsigned int i = 0; i < PVMM_ARRAY_SIZE(sizes); i++)
+		good = good && count_pairs("vmap + vunmap", pair, sizes[i], PVMM_VMAP_LAZY) &&
+		       count_pairs("vmap + vunmap", pair, sizes[i], PVMM_VMAP_EAGER);
+	good = good && count_pairs("vmalloc + vfree", own_pair, 16, PVMM_VMAP_LAZY);
+	pvmm_purge();
+	good = good && count_purge();
+	for (unsigned int i = 0; i < MOST_PAGES; i++)
+		pvmm_page_put(pages[i]);
+	return good;
+}
+
+/* --- pins --- */
 
 static bool build(void)
 {
@@ -65,12 +145,13 @@ static bool run(void)
 	char line[32];
 	uint64_t times;
 
-	if (!build())
+	if (!count_vmap() || !build())
 		return false;
 	pvmm_print("count: %u tables, ready\n", space.nr_tables);
 	while (line_read(line, sizeof(line))) {
 		if (pvmm_text_equal(line, "quit")) {
 			pvmm_stats_print();
+			pvmm_mm_stats_print();
 			return !pvmm_space_destroy(&space);
 		}
 		if (!pvmm_parse_number(line, &times))
@@ -81,4 +162,4 @@ static bool run(void)
 	return false;
 }
 
-const struct demo demo_count = {"count", "pins counted, for comparing with xenperf", run};
+const struct demo demo_count = {"count", "traps of vmap, and pins for comparing with xenperf", run};

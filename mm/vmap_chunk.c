@@ -72,10 +72,11 @@ static struct vmap_area *area_at(const struct vmap_chunk *chunk, unsigned int sl
 bool chunk_find_locked(pvmm_va_t va, struct vmap_area **area)
 {
 	struct pvmm_walk w = pvmm_pt_walk(pvmm_kernel_space.root, va);
-	const uint64_t *private = &pvmm_page(w.step[1].table)->private;
+	const uint64_t *private;
 
 	if (w.stopped_at != 1)
 		return false;
+	private = &pvmm_page(w.step[1].table)->private;
 	for (;;) {
 		uint64_t handle = __atomic_load_n(private, __ATOMIC_ACQUIRE);
 		struct vmap_pool *pool;

@@ -134,7 +134,7 @@ struct pvmm_vmap_params {
 	uint32_t small_pages;
 };
 
-#define PVMM_VMAP_LAZY_PAGES	 1024u
+#define PVMM_VMAP_LAZY_PAGES	 1984u
 #define PVMM_VMAP_LAZY_AREAS	 128u
 #define PVMM_VMAP_DROP_ALL_PAGES 1024u
 #define PVMM_VMAP_SMALL_PAGES	 64u

@@ -299,6 +299,31 @@ static void wishes(void **state)
 	assert_clean();
 }
 
+/* R11: as many areas as that, small ones: the tree has their chunks only, and none gets dear. */
+static void a_hundred_thousand(void **state)
+{
+	enum { NR = 100000, TABLES = NR / (PVMM_PT_ENTRIES / 2) + 8 };
+	void **addr = calloc(NR, sizeof(*addr));
+	uint64_t accounted;
+
+	(void)state;
+	model_shutdown();
+	model_boot(16384, 1);
+	accounted = pvmm_free_pages() + pvmm_kernel_space.nr_tables;
+	assert_non_null(addr);
+	for (unsigned int i = 0; i < NR; i++)
+		assert_int_equal(pvmm_vmap_reserve(1, NULL, &addr[i]), 0);
+	assert_int_equal(pvmm_vmap_stats().live_areas, NR);
+	assert_in_range(pvmm_kernel_space.nr_tables, NR / (PVMM_PT_ENTRIES / 2), 2 * TABLES);
+	assert_int_equal(pvmm_audit(), 0);
+	for (unsigned int i = 0; i < NR; i++)
+		assert_int_equal(pvmm_vunmap(addr[(i * 7919ULL) % NR]), 0);
+	pvmm_purge();
+	assert_int_equal(pvmm_vmap_stats().chunks, 0);
+	assert_int_equal(pvmm_free_pages() + pvmm_kernel_space.nr_tables, accounted);
+	free(addr);
+}
+
 static bool said_by(uint32_t number, uintptr_t function)
 {
 	const struct pvmm_owner_stack *stack = pvmm_owner_stack(number);
@@ -375,6 +400,7 @@ int main(void)
 		VMAP_TEST(wishes),
 		VMAP_TEST(what_an_address_was),
 		VMAP_TEST(not_inside_a_batch),
+		UNIT_TEST(a_hundred_thousand),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
