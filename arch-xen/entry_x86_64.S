@@ -38,6 +38,17 @@ pvmm_entry:
 	ud2
 	.size pvmm_entry, . - pvmm_entry
 
+/* The first instruction of the other vCPUs, each on its own stack, gs pointing to its own data. */
+	.globl secondary_entry
+	.hidden secondary_entry
+	.type secondary_entry, @function
+secondary_entry:
+	cld
+	xorl	%ebp, %ebp
+	call	secondary_start
+	ud2
+	.size secondary_entry, . - secondary_entry
+
 	.section .bss.boot_stack, "aw", @nobits
 	.balign 4096
 	.globl pvmm_boot_stack_guard, pvmm_boot_stack_top

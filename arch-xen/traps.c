@@ -59,15 +59,15 @@ void trap_dispatch(struct pvmm_regs *regs)
 		regs->rip = go_on;
 		return;
 	}
+	dying();
 	fault_report(regs, fault_va);
 	die();
 }
 
-void traps_init(void)
+/* Fills the table for Xen and returns how many entries it has, without the one that ends it. */
+static unsigned int fill_table(struct trap_info *table)
 {
-	static struct trap_info table[PVMM_TRAP_VECTORS + 1];
 	unsigned int nr = 0;
-	int err;
 
 	for (unsigned int vector = 0; vector < PVMM_TRAP_VECTORS; vector++) {
 		if (vector == 2 || vector == 8 || vector == 9 || vector == 15 || vector == 18)
@@ -82,6 +82,25 @@ void traps_init(void)
 			.address = (uintptr_t)trap_stubs + vector * STUB_BYTES,
 		};
 	}
+	return nr;
+}
+
+/* A context has its table by vector. */
+void traps_fill_context(struct vcpu_guest_context *c)
+{
+	struct trap_info table[PVMM_TRAP_VECTORS];
+	unsigned int nr = fill_table(table);
+
+	for (unsigned int i = 0; i < nr; i++)
+		c->trap_ctxt[table[i].vector] = table[i];
+}
+
+void traps_init(void)
+{
+	static struct trap_info table[PVMM_TRAP_VECTORS + 1];
+	int err;
+
+	fill_table(table);
 	err = pvmm_hc_set_trap_table(table);
 	if (err)
 		pvmm_panic("Xen refuses the trap table: %s (%d)", pvmm_errno_name(err), err);

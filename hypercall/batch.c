@@ -16,13 +16,8 @@
 #include <pvmm/stats.h>
 #include <pvmm/vcpu.h>
 
-/*
- * How much one trap takes. "make bench" measures what an update costs in batches of each size: it
- * falls until some hundred share a trap and is flat from there; docs/design.md has the figures.
- */
-#define BATCH_UPDATES 512
-#define BATCH_EXTS    64
-#define BATCH_CALLS   32
+#define BATCH_EXTS  64
+#define BATCH_CALLS 32
 
 /* More single addresses than this are one flush of everything; the same measurement. */
 #define FLUSH_VAS 16
@@ -43,9 +38,9 @@ struct batch {
 	pvmm_va_t va;
 	struct batch_call calls[BATCH_CALLS];
 	struct multicall_entry multi[BATCH_CALLS];
-	struct mmu_update updates[BATCH_UPDATES];
+	struct mmu_update updates[PVMM_BATCH_UPDATES];
 	struct mmuext_op exts[BATCH_EXTS];
-	uintptr_t update_callers[BATCH_UPDATES];
+	uintptr_t update_callers[PVMM_BATCH_UPDATES];
 	uintptr_t ext_callers[BATCH_EXTS];
 
 	bool flush_all;
@@ -59,11 +54,23 @@ struct batch {
 	struct pvmm_batch_stats stats;
 };
 
-static struct batch batches[PVMM_MAX_VCPUS];
+/* The boot vCPU needs one before there is memory; the others bring theirs. */
+static struct batch boot_batch;
+static struct batch *batches[PVMM_MAX_VCPUS] = {&boot_batch};
+
+size_t pvmm_batch_bytes(void)
+{
+	return sizeof(struct batch);
+}
+
+void pvmm_batch_give(unsigned int vcpu, void *storage)
+{
+	batches[vcpu] = storage;
+}
 
 static struct batch *this_batch(void)
 {
-	return &batches[pvmm_this_vcpu()];
+	return batches[pvmm_this_vcpu()];
 }
 
 /* --- what was not applied --- */
@@ -223,7 +230,7 @@ static void require_open(const struct batch *b, const void *caller)
 static bool is_full(const struct batch *b, bool joins)
 {
 	/* One call stays free for the flushes. */
-	return b->nr_updates == BATCH_UPDATES || b->nr_exts == BATCH_EXTS ||
+	return b->nr_updates == PVMM_BATCH_UPDATES || b->nr_exts == BATCH_EXTS ||
 	       (!joins && b->nr_calls == BATCH_CALLS - 1);
 }
 

@@ -33,6 +33,13 @@
 #include <pvmm/hypercall.h>
 #include <pvmm/paging.h>
 
+/*
+ * Updates that one trap takes at most. "make bench" measures what an update costs in batches of
+ * each size: it falls until some hundred share a trap and is flat from there (docs/design.md). So
+ * many that a purge of 128 areas of 16 pages is one trap.
+ */
+#define PVMM_BATCH_UPDATES 2048
+
 enum pvmm_batch_kind { PVMM_BATCH_MMU_UPDATE, PVMM_BATCH_MMUEXT };
 
 /* An operation that was not applied: enough for a report that needs no debugger. */
@@ -47,6 +54,13 @@ struct pvmm_batch_failure {
 		struct mmuext_op ext;
 	} op;
 };
+
+/*
+ * Gives a vCPU other than the boot vCPU its batch, before it runs: pvmm_batch_bytes() of zeroed
+ * memory, which stays the batch's.
+ */
+PVMM_API size_t pvmm_batch_bytes(void);
+PVMM_API void pvmm_batch_give(unsigned int vcpu, void *storage);
 
 PVMM_API void pvmm_batch_begin(void);
 

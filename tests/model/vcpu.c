@@ -9,6 +9,8 @@
  */
 #include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
+#include <pvmm/batch.h>
 #include <pvmm/log.h>
 #include "tests/model/state.h"
 
@@ -39,6 +41,21 @@ void model_relax(void)
 	sched_yield();
 }
 
+void pvmm_vcpu_yield(void)
+{
+	sched_yield();
+}
+
+/* A vCPU's batch, from the first time that it comes up on; it is for any machine. */
+static void give_batch(unsigned int vcpu)
+{
+	static void *storage[PVMM_MAX_VCPUS];
+
+	if (!storage[vcpu])
+		storage[vcpu] = calloc(1, pvmm_batch_bytes());
+	pvmm_batch_give(vcpu, storage[vcpu]);
+}
+
 /* A panic that was caught may have left the lock taken. */
 void vcpu_reset(void)
 {
@@ -51,6 +68,7 @@ void model_vcpu_up(unsigned int vcpu)
 {
 	struct vcpu *v = &model.vcpus[vcpu];
 
+	give_batch(vcpu);
 	model_lock();
 	if (v->up || frame_get_and_type(model.kernel_root, MODEL_L4))
 		pvmm_panic("model: vCPU %u cannot come up", vcpu);

@@ -321,8 +321,8 @@ static void what_is_dropped_is_told(void **state)
 	(void)state;
 	seen.nr = 0;
 	pvmm_batch_begin();
-	for (unsigned int i = 0; i < 511; i++)
-		pvmm_batch_mmu_update(entry(a, i), unit_pte(data, PVMM_PROT_RO));
+	for (unsigned int i = 0; i < PVMM_BATCH_UPDATES - 1; i++)
+		pvmm_batch_mmu_update(entry(a, i % 511), unit_pte(data, PVMM_PROT_RO));
 	pvmm_batch_on_refusal(note_fate, &seen);
 	pvmm_batch_mmu_update(entry(a, 511), unit_pte(a, PVMM_PROT_RW));
 	assert_int_equal(seen.nr, 0);
@@ -330,11 +330,11 @@ static void what_is_dropped_is_told(void **state)
 	assert_int_equal(seen.nr, 2);
 	pvmm_batch_mmuext(&(struct mmuext_op){.cmd = MMUEXT_TLB_FLUSH_LOCAL});
 	assert_int_equal(pvmm_batch_end(&failure), -XEN_EBUSY);
-	assert_int_equal(failure.index, 511);
+	assert_int_equal(failure.index, PVMM_BATCH_UPDATES - 1);
 	assert_int_equal(seen.nr, 3);
-	was_told(0, 511, true, -XEN_EBUSY);
-	was_told(1, 512, false, -XEN_EBUSY);
-	was_told(2, 513, false, -XEN_EBUSY);
+	was_told(0, PVMM_BATCH_UPDATES - 1, true, -XEN_EBUSY);
+	was_told(1, PVMM_BATCH_UPDATES, false, -XEN_EBUSY);
+	was_told(2, PVMM_BATCH_UPDATES + 1, false, -XEN_EBUSY);
 	assert_false(present(b, 0));
 }
 

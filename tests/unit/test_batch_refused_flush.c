@@ -27,12 +27,12 @@ static void refused_with_its_flush(void **state)
 	pvmm_batch_begin();
 	pvmm_batch_va_mapping(VMAP, entry, 0, true);
 	/* With these the queue is full: the next one sends it. */
-	for (unsigned int slot = 1; slot < 512; slot++)
-		pvmm_batch_mmu_update(pvmm_pt_entry_maddr(table, slot), 0);
+	for (unsigned int i = 1; i < PVMM_BATCH_UPDATES; i++)
+		pvmm_batch_mmu_update(pvmm_pt_entry_maddr(table, i % 512), 0);
 	pvmm_batch_va_mapping(VMAP, entry, unit_pte(table, PVMM_PROT_RW), true);
-	assert_int_equal(model_counters().mmu_updates, 512);
+	assert_int_equal(model_counters().mmu_updates, PVMM_BATCH_UPDATES);
 	assert_int_equal(pvmm_batch_end(&failure), -XEN_EBUSY);
-	assert_int_equal(failure.index, 512);
+	assert_int_equal(failure.index, PVMM_BATCH_UPDATES);
 
 	assert_int_equal(unit_peek(w.step[1].table, w.step[1].slot), 0);
 	assert_int_equal(model_access(VMAP, false), MODEL_FAULT);
