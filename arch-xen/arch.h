@@ -7,6 +7,23 @@
 #include <pvmm/log.h>
 #include <pvmm/trap.h>
 
+/*
+ * A vCPU's own data, which gs points to while it is in kernel mode: Xen keeps another base for user
+ * mode, and changes the two over with the page tables. Assembly knows the first two places.
+ */
+#define ENTRY_STACK_WORDS 32
+
+struct vcpu_local {
+	uint64_t id;
+	pvmm_va_t user_stack; /* where what comes from user mode is moved to */
+	bool up;
+	/* Where Xen puts what comes from user mode: at most eight words, and one of our own. */
+	uint64_t entry_stack[ENTRY_STACK_WORDS] __attribute__((aligned(16)));
+};
+
+_Static_assert(offsetof(struct vcpu_local, id) == 0, "hypercall/stub_x86_64.S reads gs:0");
+_Static_assert(offsetof(struct vcpu_local, user_stack) == 8, "entry_x86_64.S reads gs:8");
+
 /* From the linker script: page-aligned ends of the image's parts. */
 extern char pvmm_image_text_end[], pvmm_image_rodata_end[], pvmm_image_end[];
 extern char pvmm_boot_stack_guard[], pvmm_boot_stack_top[];
@@ -51,6 +68,13 @@ unsigned int stack_walk(uintptr_t rbp, uintptr_t *callers, unsigned int max);
 void dying(void);
 PVMM_NORETURN void die(void);
 
+/* Makes the next use of the FPU trap. */
+void fpu_forbid(void);
+
+/* The last thing before user code goes on; leaves events masked. */
+void user_return(void);
+
+void syscall_dispatch(struct pvmm_regs *regs);
 void event_upcall(struct pvmm_regs *regs);
 void trap_dispatch(struct pvmm_regs *regs);
 void secondary_entry(void);

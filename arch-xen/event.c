@@ -23,6 +23,7 @@ static struct {
 
 void event_entry(void);
 void failsafe_entry(void);
+void syscall_entry(void);
 
 static void bit_set(xen_ulong_t *words, pvmm_port_t port)
 {
@@ -81,8 +82,9 @@ static void deliver(void)
 
 void event_upcall(struct pvmm_regs *regs)
 {
-	(void)regs;
 	deliver();
+	if (pvmm_trap_from_user(regs))
+		user_return();
 }
 
 bool pvmm_events_save(void)
@@ -242,7 +244,8 @@ void events_fill_context(struct vcpu_guest_context *c)
 {
 	c->event_callback_eip = (uintptr_t)event_entry;
 	c->failsafe_callback_eip = (uintptr_t)failsafe_entry;
-	c->flags |= VGCF_failsafe_disables_events;
+	c->syscall_callback_eip = (uintptr_t)syscall_entry;
+	c->flags |= VGCF_failsafe_disables_events | VGCF_syscall_disables_events;
 }
 
 void events_init(void)
@@ -253,6 +256,9 @@ void events_init(void)
 		{.type = CALLBACKTYPE_failsafe,
 		 .flags = CALLBACKF_mask_events,
 		 .address = (uintptr_t)failsafe_entry},
+		{.type = CALLBACKTYPE_syscall,
+		 .flags = CALLBACKF_mask_events,
+		 .address = (uintptr_t)syscall_entry},
 	};
 
 	for (unsigned int i = 0; i < PVMM_ARRAY_SIZE(shared->evtchn_mask); i++)

@@ -19,15 +19,6 @@
 
 #define CR0_TS 0x8
 
-/* Through gs, whose base is this vCPU's own struct; the hypercall stub reads the number there too.
- */
-struct vcpu_local {
-	unsigned int id;
-	bool up;
-};
-
-_Static_assert(offsetof(struct vcpu_local, id) == 0, "hypercall/stub_x86_64.S reads gs:0");
-
 /* As large as the boot vCPU's (entry_x86_64.S), each above a page that is never mapped. */
 #define STACK_PAGES	 8
 #define STACK_BYTES	 (STACK_PAGES * PVMM_PAGE_SIZE)
@@ -49,7 +40,7 @@ unsigned int pvmm_this_vcpu(void)
 {
 	unsigned int id;
 
-	__asm__("movl %%gs:%c1, %0" : "=r"(id) : "i"(offsetof(struct vcpu_local, id)));
+	__asm__ volatile("movl %%gs:%c1, %0" : "=r"(id) : "i"(offsetof(struct vcpu_local, id)));
 	return id;
 }
 
@@ -64,13 +55,19 @@ void pvmm_vcpu_yield(void)
 	(void)pvmm_hc_sched_op(SCHEDOP_yield, NULL);
 }
 
+static uintptr_t entry_stack_top(unsigned int vcpu)
+{
+	return (uintptr_t)(vcpu_local[vcpu].entry_stack + ENTRY_STACK_WORDS);
+}
+
 void boot_vcpu_init(void)
 {
 	if (hypercall_uncounted(SEGBASE_GS_KERNEL, (uintptr_t)&vcpu_local[0], 0, 0, 0,
 				__HYPERVISOR_set_segment_base))
 		pvmm_shutdown(SHUTDOWN_crash); /* nothing to say it with yet */
-	if (pvmm_hc_fpu_taskswitch(1))
-		pvmm_panic("Xen does not set CR0.TS");
+	if (pvmm_hc_stack_switch(FLAT_KERNEL_SS, entry_stack_top(0)))
+		pvmm_panic("Xen refuses the entry stack at 0x%lx", entry_stack_top(0));
+	fpu_forbid();
 }
 
 /* --- what the other vCPUs need --- */
@@ -126,10 +123,11 @@ static void fill_context(struct vcpu_guest_context *c, unsigned int vcpu)
 	events_fill_context(c);
 	c->user_regs.rip = (uintptr_t)secondary_entry;
 	c->user_regs.cs = FLAT_KERNEL_CS;
-	c->user_regs.ss = c->kernel_ss = FLAT_KERNEL_SS;
-	c->user_regs.rsp = c->kernel_sp = stack_top;
-	/* The FPU is nobody's: its use traps (trap.h). */
-	c->ctrlreg[0] = CR0_TS;
+	c->user_regs.ss = FLAT_KERNEL_SS;
+	c->user_regs.rsp = stack_top;
+	c->kernel_ss = FLAT_KERNEL_SS;
+	c->kernel_sp = entry_stack_top(vcpu);
+	c->ctrlreg[0] = CR0_TS; /* as fpu_forbid does */
 	c->ctrlreg[3] = xen_pfn_to_cr3(mfn_x(pvmm_pfn_to_mfn(pvmm_kernel_space.root)));
 	c->gs_base_kernel = (uintptr_t)&vcpu_local[vcpu];
 }

@@ -6,7 +6,6 @@
 #ifndef PVMM_KERNEL_H
 #define PVMM_KERNEL_H
 
-#include <pvmm/clock.h>
 #include <pvmm/cmdline.h>
 #include <pvmm/time.h>
 #include <pvmm/xen.h>

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The clock, and each vCPU's one-shot timer. There is no tick. */
+/* Each vCPU's one-shot timer. There is no tick. */
 #ifndef PVMM_TIME_H
 #define PVMM_TIME_H
 
-#include <pvmm/types.h>
-
-/* Nanoseconds since Xen booted. Never less than any vCPU has been told before. Any context. */
-PVMM_API uint64_t pvmm_clock_ns(void);
+#include <pvmm/clock.h>
 
 /*
  * Calls fn(ctx) once, on this vCPU, as an event handler, when so much time has passed. A vCPU has
