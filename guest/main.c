@@ -17,6 +17,8 @@
 #include "demo.h"
 #include "suite.h"
 #include "diff.h"
+#include "process.h"
+#include "thread.h"
 
 static const char *wanted_suites;
 static const struct demo *wanted_demo;
@@ -73,6 +75,8 @@ void pvmm_kernel_main(void)
 		 si->nr_pages / 256, (unsigned long long)pvmm_free_pages(), si->nr_pages,
 		 pvmm_nr_vcpus());
 
+	threads_init();
+	processes_init();
 	if (wants_list)
 		print_list();
 	if (wanted_suites)

@@ -1,51 +1,61 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * See together.h. Owns what the other vCPUs do while there is nothing else for them: they wait for
- * the next job, each of which has a number.
- */
-#include <pvmm/event.h>
-#include <pvmm/kernel.h>
+/* See together.h. One job at a time: owns its threads. */
+#include <pvmm/log.h>
+#include "thread.h"
 #include "together.h"
 
 static struct {
-	uint64_t number;
 	pvmm_vcpu_fn *fn;
 	void *ctx;
 	unsigned int at_work;
+	struct thread *waiter;
+	struct thread thread[PVMM_MAX_VCPUS];
 } job;
 
-void pvmm_kernel_secondary(void)
+static void work(void *ctx)
 {
-	uint64_t done = 0;
+	(void)ctx;
+	job.fn(job.ctx);
+}
 
-	(void)pvmm_events_save();
-	for (;;) {
-		uint64_t number = __atomic_load_n(&job.number, __ATOMIC_ACQUIRE);
+static void gone(void *ctx)
+{
+	(void)ctx;
+	if (!__atomic_sub_fetch(&job.at_work, 1, __ATOMIC_ACQ_REL))
+		thread_wake(job.waiter);
+}
 
-		if (number == done) {
-			pvmm_events_wait();
-			continue;
-		}
-		done = number;
-		pvmm_events_restore(true);
-		job.fn(job.ctx);
-		(void)pvmm_events_save();
-		__atomic_fetch_sub(&job.at_work, 1, __ATOMIC_RELEASE);
-	}
+static void start(unsigned int vcpu)
+{
+	struct thread *thread = &job.thread[vcpu];
+
+	*thread = (struct thread){
+		.name = "together",
+		.only_on = (int)vcpu,
+		.run = work,
+		.gone = gone,
+	};
+	if (thread_start(thread))
+		pvmm_panic("no memory for a thread on vCPU %u", vcpu);
 }
 
 void together(pvmm_vcpu_fn *fn, void *ctx)
 {
-	unsigned int nr = pvmm_nr_vcpus();
+	unsigned int nr = pvmm_nr_vcpus(), self = pvmm_this_vcpu();
 
 	job.fn = fn;
 	job.ctx = ctx;
+	job.waiter = thread_current();
 	job.at_work = nr - 1;
-	__atomic_fetch_add(&job.number, 1, __ATOMIC_RELEASE);
 	for (unsigned int vcpu = 0; vcpu < nr; vcpu++)
-		if (vcpu != pvmm_this_vcpu())
-			pvmm_vcpu_kick(vcpu);
+		if (vcpu != self)
+			start(vcpu);
 	fn(ctx);
-	while (__atomic_load_n(&job.at_work, __ATOMIC_ACQUIRE))
-		pvmm_vcpu_yield();
+	for (;;) {
+		thread_block_begin();
+		if (!__atomic_load_n(&job.at_work, __ATOMIC_ACQUIRE))
+			break;
+		thread_block();
+	}
+	thread_block_cancel();
 }
