@@ -35,7 +35,10 @@ LIB_SRC	  = $(wildcard hypercall/*.c mm/*.c arch-xen/*.c) $(INJECT_SRC)
 LIB_ASM	  = hypercall/stub_x86_64.S arch-xen/entry_x86_64.S
 LIB_OBJ	  = $(LIB_SRC:%.c=$(BUILD)/%.o) $(LIB_ASM:%.S=$(BUILD)/%.S.o)
 GUEST_SRC = $(wildcard guest/*.c tests/guest/*.c)
-GUEST_OBJ = $(GUEST_SRC:%.c=$(BUILD)/%.o)
+GUEST_ASM = guest/switch.S guest/programs.S
+GUEST_OBJ = $(GUEST_SRC:%.c=$(BUILD)/%.o) $(GUEST_ASM:%.S=$(BUILD)/%.S.o)
+USER_SRC  = $(wildcard guest/user/*.c)
+USER_PROGRAMS = $(USER_SRC:%.c=$(BUILD)/%)
 
 LINK	= $(LD) -nostdlib -static --gc-sections -z max-page-size=4096 -T arch-xen/pvmm.lds
 
@@ -67,10 +70,21 @@ $(BUILD)/%.S.o: %.S
 	$(call say,AS,$<)
 	$(Q)$(CC) $(LIB_CFLAGS) -c $< -o $@
 $(GUEST_OBJ): $(BUILD)/flags
-$(GUEST_OBJ): $(BUILD)/%.o: %.c
+$(GUEST_SRC:%.c=$(BUILD)/%.o): $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(GUEST_CFLAGS) -c $< -o $@
+
+# The programs that the reference kernel runs in user mode are part of its image.
+USER_CFLAGS = $(CFLAGS) -std=c11 -ffreestanding -fno-pic -fno-stack-protector -mgeneral-regs-only \
+	   -fno-asynchronous-unwind-tables $(WARNINGS)
+$(USER_PROGRAMS): $(BUILD)/%: %.c guest/user/crt0.S guest/user/user.lds guest/user/user.h guest/user/abi.h $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(USER_CFLAGS) -nostdlib -static -no-pie -s -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+		-T guest/user/user.lds -o $@ guest/user/crt0.S $<
+$(BUILD)/guest/programs.S.o: $(USER_PROGRAMS)
+$(BUILD)/guest/programs.S.o: KERNEL_CFLAGS += -Wa,-I$(BUILD)/guest/user
 
 # One object whose internal names are local: a kernel may use any name that is not pvmm_*.
 $(BUILD)/libpvmm.o: $(LIB_OBJ)

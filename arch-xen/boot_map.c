@@ -252,21 +252,16 @@ static void check_size(void)
 {
 	uint64_t needed = boot.tables_first + pages_needed() + SPARE_PAGES;
 
-	if (boot.nr_pages > PVMM_DIRECTMAP_BYTES >> PVMM_PAGE_SHIFT) {
-		pvmm_log(
-			PVMM_ERROR,
-			"boot refused: this domain is too large: it has %llu MiB, the direct map reaches %llu MiB",
+	if (boot.nr_pages > PVMM_DIRECTMAP_BYTES >> PVMM_PAGE_SHIFT)
+		refuse_boot(
+			"this domain is too large: it has %llu MiB, the direct map reaches %llu MiB",
 			(unsigned long long)boot.nr_pages / 256, PVMM_DIRECTMAP_BYTES >> 20);
-		pvmm_shutdown(SHUTDOWN_poweroff);
-	}
 	if (boot.nr_pages >= needed)
 		return;
-	pvmm_log(
-		PVMM_ERROR,
-		"boot refused: this domain is too small: it has %llu KiB; the kernel and its tables and records need %llu KiB (memory = %llu in the xl configuration)",
+	refuse_boot(
+		"this domain is too small: it has %llu KiB; the kernel and its tables and records need %llu KiB (memory = %llu in the xl configuration)",
 		(unsigned long long)boot.nr_pages * 4, (unsigned long long)needed * 4,
 		(unsigned long long)(needed + 255) / 256);
-	pvmm_shutdown(SHUTDOWN_poweroff);
 }
 
 static void measure(const struct start_info *si, uint64_t boot_stack_end)

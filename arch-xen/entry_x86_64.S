@@ -8,6 +8,11 @@
 #include "note.inc"
 
 #define HYPERCALL_IRET 23 /* __HYPERVISOR_iret, xen/xen.h */
+#define COUNTS_SHIFT   9  /* as in hypercall/stub_x86_64.S, for this one does not pass there */
+#define IN_SYSCALL     0x100 /* VGCF_in_syscall, xen/arch-x86/xen-x86_64.h */
+#define VECTOR_SYSCALL 0x100 /* PVMM_TRAP_SYSCALL and PVMM_TRAP_EVENT, pvmm/trap.h */
+#define VECTOR_EVENT   0x200
+#define USER_STACK     8     /* struct vcpu_local, arch.h */
 #define KERNEL_BASE    0xffffffff80000000
 
 /* --- what the domain builder reads --- */
@@ -37,6 +42,17 @@ pvmm_entry:
 	call	start_of_day
 	ud2
 	.size pvmm_entry, . - pvmm_entry
+
+/* The first instruction of the other vCPUs, each on its own stack, gs pointing to its own data. */
+	.globl secondary_entry
+	.hidden secondary_entry
+	.type secondary_entry, @function
+secondary_entry:
+	cld
+	xorl	%ebp, %ebp
+	call	secondary_start
+	ud2
+	.size secondary_entry, . - secondary_entry
 
 	.section .bss.boot_stack, "aw", @nobits
 	.balign 4096
@@ -92,8 +108,31 @@ trap_stubs:
 	trap 19, 0
 	.balign 32
 
-/* Saves struct pvmm_regs, calls \handler with it, restores it and returns through Xen. */
+/*
+ * From user mode everything arrives on the vCPU's small entry stack: this moves it to the stack of
+ * the thread that runs. So a change of threads need not tell Xen of a new stack, which would be a
+ * hypercall. Nothing interrupts here, for from user mode every way in masks events.
+ */
+.macro leave_entry_stack
+	testb	$3, (3 * 8)(%rsp)	/* cs */
+	jz	1f
+	pushq	%rdi
+	movq	%rsp, %rdi
+	movq	%gs:USER_STACK, %rsp
+	pushq	(7 * 8)(%rdi)		/* ss, */
+	pushq	(6 * 8)(%rdi)		/* rsp, */
+	pushq	(5 * 8)(%rdi)		/* rflags, */
+	pushq	(4 * 8)(%rdi)		/* cs, */
+	pushq	(3 * 8)(%rdi)		/* rip, */
+	pushq	(2 * 8)(%rdi)		/* error code, */
+	pushq	(1 * 8)(%rdi)		/* vector */
+	movq	(%rdi), %rdi
+1:
+.endm
+
+/* Saves struct pvmm_regs, calls \handler with it, and returns to what it says then. */
 .macro save_call_return handler
+	leave_entry_stack
 	pushq	%rdi
 	pushq	%rsi
 	pushq	%rdx
@@ -112,12 +151,31 @@ trap_stubs:
 	cld
 	movq	%rsp, %rdi
 	movq	%rsp, %rbx
-	pushq	(17 * 8)(%rbx)		/* a frame for the interrupted function: its rip, */
-	pushq	%rbp			/* its rbp */
+	xorl	%eax, %eax
+	testb	$3, (18 * 8)(%rbx)	/* a frame for the interrupted function: */
+	cmovzq	(17 * 8)(%rbx), %rax	/* its rip, */
+	cmovnzq	%rax, %rbp		/* and its rbp; user code ends the stack trace */
+	pushq	%rax
+	pushq	%rbp
 	movq	%rsp, %rbp
 	andq	$-16, %rsp
 	call	\handler
-	movq	%rbx, %rsp
+	movq	%rbx, %rdi
+	jmp	return_to_regs
+.endm
+
+/* rdi: the struct pvmm_regs to go on with; its memory is used up. Returns through Xen. */
+	.globl return_to_regs
+	.hidden return_to_regs
+	.type return_to_regs, @function
+return_to_regs:
+	movq	%rdi, %rsp
+	movl	%gs:0, %eax
+	shll	$COUNTS_SHIFT, %eax
+	incq	hypercall_counts + HYPERCALL_IRET * 8(%rax)
+	movq	(15 * 8)(%rsp), %rax	/* vector: after a system call rcx and r11 are free, */
+	andl	$IN_SYSCALL, %eax	/* so Xen may return the faster way */
+	movq	%rax, (16 * 8)(%rsp)	/* the flags lie where the error code was */
 	popq	%r15
 	popq	%r14
 	popq	%r13
@@ -133,10 +191,9 @@ trap_stubs:
 	popq	%rdx
 	popq	%rsi
 	popq	%rdi
-	addq	$8, %rsp		/* the vector; the error code's place holds the flags, */
-	movq	$0, (%rsp)		/* of which none is set */
+	addq	$8, %rsp		/* the vector */
 	jmp	pvmm_hypercall_page + HYPERCALL_IRET * 32
-.endm
+	.size return_to_regs, . - return_to_regs
 
 	.type trap_entry, @function
 trap_entry:
@@ -150,9 +207,21 @@ event_entry:
 	popq	%rcx
 	popq	%r11
 	pushq	$0
-	pushq	$-1			/* no vector */
+	pushq	$VECTOR_EVENT
 	save_call_return event_upcall
 	.size event_entry, . - event_entry
+
+/* The syscall instruction in user mode: rcx and r11 hold what the processor put there. */
+	.globl syscall_entry
+	.hidden syscall_entry
+	.type syscall_entry, @function
+syscall_entry:
+	popq	%rcx
+	popq	%r11
+	pushq	$0
+	pushq	$VECTOR_SYSCALL
+	save_call_return syscall_dispatch
+	.size syscall_entry, . - syscall_entry
 
 /*
  * Xen could not load a segment register on the way back to the guest. The kernel uses null data
@@ -177,6 +246,20 @@ pvmm_read_safe:
 2:	xorl	%eax, %eax
 	ret
 	.size pvmm_read_safe, . - pvmm_read_safe
+	.pushsection .fixups, "a", @progbits
+	.quad	1b, 2b
+	.popsection
+
+/* --- size_t pvmm_copy_safe(void *to, const void *from, size_t len_bytes) --- */
+
+	.globl pvmm_copy_safe
+	.type pvmm_copy_safe, @function
+pvmm_copy_safe:
+	movq	%rdx, %rcx
+1:	rep movsb
+2:	movq	%rcx, %rax		/* what is left */
+	ret
+	.size pvmm_copy_safe, . - pvmm_copy_safe
 	.pushsection .fixups, "a", @progbits
 	.quad	1b, 2b
 	.popsection

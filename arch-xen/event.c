@@ -2,6 +2,9 @@
 /*
  * Owns event delivery: which handler a port has, and the masks in Xen's shared page (two-level
  * event channels: a selector word a vCPU, one bit for each word of pending bits).
+ *
+ * The pending bits of all vCPUs share their words, so a vCPU takes only those ports that are bound
+ * to it; the others' are left for them, whose selectors Xen has set.
  */
 #include <pvmm/event.h>
 #include <pvmm/hypercall.h>
@@ -15,10 +18,12 @@
 static struct {
 	pvmm_event_fn *fn;
 	void *ctx;
+	unsigned int vcpu; /* the one that Xen notifies; new ports start at the boot vCPU */
 } handlers[PVMM_EVENT_PORTS];
 
 void event_entry(void);
 void failsafe_entry(void);
+void syscall_entry(void);
 
 static void bit_set(xen_ulong_t *words, pvmm_port_t port)
 {
@@ -35,6 +40,11 @@ static bool bit_test(const xen_ulong_t *words, pvmm_port_t port)
 	return __atomic_load_n(&words[port / BITS], __ATOMIC_ACQUIRE) >> (port % BITS) & 1;
 }
 
+static bool is_mine(pvmm_port_t port)
+{
+	return port >= PVMM_EVENT_PORTS || handlers[port].vcpu == pvmm_this_vcpu();
+}
+
 static void call_handler(pvmm_port_t port)
 {
 	if (port < PVMM_EVENT_PORTS && handlers[port].fn)
@@ -43,7 +53,7 @@ static void call_handler(pvmm_port_t port)
 		pvmm_log(PVMM_WARN, "event on port %u, which has no handler", port);
 }
 
-/* Handles every pending, unmasked port. Runs with events masked. */
+/* Handles every pending, unmasked port of this vCPU. Runs with events masked. */
 static void deliver(void)
 {
 	struct shared_info *shared = pvmm_shared_info();
@@ -61,6 +71,8 @@ static void deliver(void)
 			for (; bits; bits &= bits - 1) {
 				pvmm_port_t port = word * BITS + (unsigned int)__builtin_ctzl(bits);
 
+				if (!is_mine(port))
+					continue;
 				bit_clear(shared->evtchn_pending, port);
 				call_handler(port);
 			}
@@ -70,8 +82,9 @@ static void deliver(void)
 
 void event_upcall(struct pvmm_regs *regs)
 {
-	(void)regs;
 	deliver();
+	if (pvmm_trap_from_user(regs))
+		user_return();
 }
 
 bool pvmm_events_save(void)
@@ -127,7 +140,21 @@ int pvmm_event_close(pvmm_port_t port)
 	struct evtchn_close close = {.port = port};
 
 	pvmm_event_unbind(port);
+	if (port < PVMM_EVENT_PORTS)
+		handlers[port].vcpu = 0;
 	return pvmm_hc_event_channel_op(EVTCHNOP_close, &close);
+}
+
+/* Xen has bound a new port to this vCPU. */
+static int note_own(pvmm_port_t new_port, pvmm_port_t *port)
+{
+	if (new_port >= PVMM_EVENT_PORTS) {
+		(void)pvmm_event_close(new_port);
+		return -XEN_ENOSPC;
+	}
+	handlers[new_port].vcpu = pvmm_this_vcpu();
+	*port = new_port;
+	return 0;
 }
 
 int pvmm_event_bind_virq(unsigned int virq, pvmm_port_t *port)
@@ -135,8 +162,33 @@ int pvmm_event_bind_virq(unsigned int virq, pvmm_port_t *port)
 	struct evtchn_bind_virq bind = {.virq = virq, .vcpu = pvmm_this_vcpu()};
 	int err = pvmm_hc_event_channel_op(EVTCHNOP_bind_virq, &bind);
 
+	return err ? err : note_own(bind.port, port);
+}
+
+int pvmm_event_bind_ipi(pvmm_port_t *port)
+{
+	struct evtchn_bind_ipi bind = {.vcpu = pvmm_this_vcpu()};
+	int err = pvmm_hc_event_channel_op(EVTCHNOP_bind_ipi, &bind);
+
+	return err ? err : note_own(bind.port, port);
+}
+
+int pvmm_event_move(pvmm_port_t port, unsigned int vcpu)
+{
+	struct evtchn_bind_vcpu bind = {.port = port, .vcpu = vcpu};
+	bool was_masked;
+	int err;
+
+	if (port >= PVMM_EVENT_PORTS || vcpu >= pvmm_nr_vcpus())
+		return -XEN_EINVAL;
+	/* Masked meanwhile: unmasking tells the new vCPU what the old one leaves to it. */
+	was_masked = bit_test(pvmm_shared_info()->evtchn_mask, port);
+	pvmm_event_mask(port);
+	err = pvmm_hc_event_channel_op(EVTCHNOP_bind_vcpu, &bind);
 	if (!err)
-		*port = bind.port;
+		__atomic_store_n(&handlers[port].vcpu, vcpu, __ATOMIC_RELEASE);
+	if (!was_masked)
+		pvmm_event_unmask(port);
 	return err;
 }
 
@@ -188,6 +240,14 @@ void pvmm_event_unmask(pvmm_port_t port)
 		pvmm_panic("Xen does not unmask event port %u", port);
 }
 
+void events_fill_context(struct vcpu_guest_context *c)
+{
+	c->event_callback_eip = (uintptr_t)event_entry;
+	c->failsafe_callback_eip = (uintptr_t)failsafe_entry;
+	c->syscall_callback_eip = (uintptr_t)syscall_entry;
+	c->flags |= VGCF_failsafe_disables_events | VGCF_syscall_disables_events;
+}
+
 void events_init(void)
 {
 	struct shared_info *shared = pvmm_shared_info();
@@ -196,6 +256,9 @@ void events_init(void)
 		{.type = CALLBACKTYPE_failsafe,
 		 .flags = CALLBACKF_mask_events,
 		 .address = (uintptr_t)failsafe_entry},
+		{.type = CALLBACKTYPE_syscall,
+		 .flags = CALLBACKF_mask_events,
+		 .address = (uintptr_t)syscall_entry},
 	};
 
 	for (unsigned int i = 0; i < PVMM_ARRAY_SIZE(shared->evtchn_mask); i++)

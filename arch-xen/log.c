@@ -4,6 +4,7 @@
  * stack and given to the console in one piece, so that vCPUs do not mix their lines.
  */
 #include <pvmm/console.h>
+#include <pvmm/event.h>
 #include <pvmm/log.h>
 #include <pvmm/vcpu.h>
 #include "arch.h"
@@ -61,19 +62,26 @@ void die(void)
 	pvmm_shutdown(SHUTDOWN_crash);
 }
 
-/* Set by the first vCPU to panic, as its number + 1. */
-static unsigned int panicking;
+void dying(void)
+{
+	static unsigned int first; /* vCPU, its number + 1 */
+	unsigned int self = pvmm_this_vcpu() + 1, none = 0;
+
+	if (__atomic_compare_exchange_n(&first, &none, self, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_ACQUIRE))
+		return;
+	if (none == self)
+		die(); /* whatever was to be said is said */
+	(void)pvmm_events_save();
+	for (;;)
+		pvmm_vcpu_yield(); /* until the first one has ended the domain */
+}
 
 void pvmm_panic(const char *fmt, ...)
 {
-	unsigned int self = pvmm_this_vcpu() + 1, none = 0;
 	va_list ap;
 
-	if (!__atomic_compare_exchange_n(&panicking, &none, self, false, __ATOMIC_ACQ_REL,
-					 __ATOMIC_ACQUIRE) &&
-	    none == self)
-		die(); /* a panic while panicking: whatever was to be said is said */
-
+	dying();
 	va_start(ap, fmt);
 	write_line("pvmm: panic: ", fmt, ap, "\n");
 	va_end(ap);

@@ -22,28 +22,6 @@
 static struct start_info start_info; /* the builder's page is not ours to keep mapped */
 static char command_line[PVMM_CMDLINE_BYTES + 1];
 
-/* This vCPU's number is read through gs, whose base is its own struct; the stub reads it there too.
- */
-struct vcpu_local {
-	unsigned int id;
-};
-
-_Static_assert(offsetof(struct vcpu_local, id) == 0, "hypercall/stub_x86_64.S reads gs:0");
-
-/* The trap without the counting, which needs the number that is being set up. */
-long hypercall_uncounted(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
-			 unsigned int op);
-
-static struct vcpu_local vcpu_local[PVMM_MAX_VCPUS];
-
-unsigned int pvmm_this_vcpu(void)
-{
-	unsigned int id;
-
-	__asm__("movl %%gs:%c1, %0" : "=r"(id) : "i"(offsetof(struct vcpu_local, id)));
-	return id;
-}
-
 const struct start_info *pvmm_start_info(void)
 {
 	return &start_info;
@@ -73,19 +51,16 @@ void pvmm_shutdown(unsigned int sched_reason)
 		(void)pvmm_hc_sched_op(SCHEDOP_shutdown, &shutdown);
 }
 
-/* A boot that cannot go on through no fault of the code: said in one line, then a clean end. */
-static PVMM_NORETURN void refuse_boot(const char *why)
+void refuse_boot(const char *fmt, ...)
 {
+	char why[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	pvmm_vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
 	pvmm_log(PVMM_ERROR, "boot refused: %s", why);
 	pvmm_shutdown(SHUTDOWN_poweroff);
-}
-
-static void vcpu_local_init(unsigned int id)
-{
-	vcpu_local[id].id = id;
-	if (hypercall_uncounted(SEGBASE_GS_KERNEL, (uintptr_t)&vcpu_local[id], 0, 0, 0,
-				__HYPERVISOR_set_segment_base))
-		pvmm_shutdown(SHUTDOWN_crash); /* nothing to say it with yet */
 }
 
 static void map_shared_info(void)
@@ -140,7 +115,7 @@ static void parse_command_line(void)
 	for (unsigned int i = 0; i < PVMM_CMDLINE_BYTES; i++)
 		command_line[i] = (char)start_info.cmd_line[i];
 	if (pvmm_cmdline_parse(command_line, options, message, sizeof(message)))
-		refuse_boot(message);
+		refuse_boot("%s", message);
 }
 
 static bool magic_is_right(const char *magic)
@@ -158,7 +133,7 @@ void start_of_day(const struct start_info *si, uint64_t boot_rsp)
 	uint64_t stack_end = (boot_rsp + PVMM_PAGE_SIZE - 1) & PVMM_PAGE_MASK;
 
 	start_info = *si;
-	vcpu_local_init(0);
+	boot_vcpu_init();
 	traps_init();
 	pvmm_p2m_init((const uint64_t *)start_info.mfn_list, start_info.nr_pages,
 		      machine_to_phys_mapping, MACH2PHYS_NR_ENTRIES);
@@ -174,7 +149,9 @@ void start_of_day(const struct start_info *si, uint64_t boot_rsp)
 	boot_map_all(&start_info, stack_end);
 	fault_report_walks();
 	console_enable_events();
+	calls_init();
 	pvmm_events_restore(true);
+	vcpus_start();
 
 	pvmm_kernel_main();
 	pvmm_shutdown(SHUTDOWN_poweroff);

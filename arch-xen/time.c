@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reads the clock that Xen keeps for each vCPU (xen/xen.h, struct vcpu_time_info): a time stamp,
- * and how fast the TSC has run since. Owns
- * the decision that there is no tick: VIRQ_TIMER comes only when it was asked for.
+ * and how fast the TSC has run since. Owns each vCPU's one-shot timer, and the decision that there
+ * is no tick: VIRQ_TIMER comes only when it was asked for.
  */
+#include <pvmm/batch.h>
+#include <pvmm/event.h>
 #include <pvmm/hypercall.h>
 #include <pvmm/log.h>
+#include <pvmm/time.h>
 #include <pvmm/vcpu.h>
 #include "arch.h"
 
@@ -17,7 +20,8 @@ static uint64_t read_tsc(void)
 	return (uint64_t)high << 32 | low;
 }
 
-uint64_t pvmm_clock_ns(void)
+/* What this vCPU's record says. */
+static uint64_t vcpu_clock_ns(void)
 {
 	const volatile struct vcpu_time_info *time = &pvmm_vcpu_info()->time;
 	uint64_t ns, ticks;
@@ -38,11 +42,81 @@ uint64_t pvmm_clock_ns(void)
 	return ns;
 }
 
+uint64_t pvmm_clock_ns(void)
+{
+	/* The vCPUs' records differ by the time that a calibration is old. */
+	static uint64_t latest;
+	uint64_t ns = vcpu_clock_ns(), seen = __atomic_load_n(&latest, __ATOMIC_RELAXED);
+
+	while (seen < ns)
+		if (__atomic_compare_exchange_n(&latest, &seen, ns, true, __ATOMIC_RELAXED,
+						__ATOMIC_RELAXED))
+			return ns;
+	return seen;
+}
+
+/* --- the timer --- */
+
+/* Xen fires a timer so much early that others can share its interrupt (timer_slop, 50 us). */
+#define EARLY_NS 100000ULL
+
+/* Each belongs to its vCPU, and is touched with events masked. */
+static struct {
+	uint64_t deadline;
+	pvmm_timer_fn *fn; /* NULL: it is not set */
+	void *ctx;
+} timers[PVMM_MAX_VCPUS];
+
+static void arm(uint64_t deadline)
+{
+	struct vcpu_set_singleshot_timer set = {.timeout_abs_ns = deadline};
+	int err = pvmm_hc_vcpu_op(VCPUOP_set_singleshot_timer, pvmm_this_vcpu(), &set);
+
+	if (err)
+		pvmm_panic("Xen sets no timer for %llu ns: %s (%d)", (unsigned long long)deadline,
+			   pvmm_errno_name(err), err);
+}
+
+void pvmm_timer_set(uint64_t ns_from_now, pvmm_timer_fn *fn, void *ctx)
+{
+	bool were_on = pvmm_events_save();
+	unsigned int vcpu = pvmm_this_vcpu();
+
+	timers[vcpu].deadline = vcpu_clock_ns() + ns_from_now;
+	timers[vcpu].fn = fn;
+	timers[vcpu].ctx = ctx;
+	arm(timers[vcpu].deadline);
+	pvmm_events_restore(were_on);
+}
+
+/* It may be the event of a time that has been replaced. */
+static void timer_event(pvmm_port_t port, void *ctx)
+{
+	unsigned int vcpu = pvmm_this_vcpu();
+	pvmm_timer_fn *fn = timers[vcpu].fn;
+
+	(void)port, (void)ctx;
+	if (!fn)
+		return;
+	if (vcpu_clock_ns() + EARLY_NS < timers[vcpu].deadline) {
+		arm(timers[vcpu].deadline);
+		return;
+	}
+	timers[vcpu].fn = NULL;
+	fn(timers[vcpu].ctx);
+}
+
 /* A PV vCPU starts with a timer of 100 Hz that it never asked for (xen/vcpu.h). */
 void timer_init(void)
 {
+	pvmm_port_t port;
 	int err = pvmm_hc_vcpu_op(VCPUOP_stop_periodic_timer, pvmm_this_vcpu(), NULL);
 
+	if (!err)
+		err = pvmm_event_bind_virq(VIRQ_TIMER, &port);
+	if (!err)
+		err = pvmm_event_bind(port, timer_event, NULL);
 	if (err)
-		pvmm_panic("Xen does not stop the periodic timer: %d", err);
+		pvmm_panic("vCPU %u gets no one-shot timer: %s (%d)", pvmm_this_vcpu(),
+			   pvmm_errno_name(err), err);
 }

@@ -23,7 +23,7 @@ struct fixup {
 extern const struct fixup pvmm_fixups_start[], pvmm_fixups_end[];
 
 /* Where to go on instead of faulting, for an instruction that is allowed to fault; 0 if not. */
-static uintptr_t fixup_lookup(uintptr_t rip)
+static uintptr_t fixup_lookup(uint64_t rip)
 {
 	size_t nr =
 		((uintptr_t)pvmm_fixups_end - (uintptr_t)pvmm_fixups_start) / sizeof(struct fixup);
@@ -32,6 +32,11 @@ static uintptr_t fixup_lookup(uintptr_t rip)
 		if (pvmm_fixups_start[i].may_fault == rip)
 			return pvmm_fixups_start[i].go_on;
 	return 0;
+}
+
+bool pvmm_trap_is_expected(const struct pvmm_regs *regs)
+{
+	return !pvmm_trap_from_user(regs) && fixup_lookup(regs->rip);
 }
 
 pvmm_trap_fn *pvmm_trap_set(enum pvmm_vector vector, pvmm_trap_fn *fn)
@@ -45,29 +50,40 @@ pvmm_trap_fn *pvmm_trap_set(enum pvmm_vector vector, pvmm_trap_fn *fn)
 	return before;
 }
 
-void trap_dispatch(struct pvmm_regs *regs)
+/* Whether somebody has taken care of it. */
+static bool resolved(struct pvmm_regs *regs, pvmm_va_t fault_va)
 {
-	pvmm_va_t fault_va = regs->vector == PVMM_TRAP_PF ? pvmm_vcpu_info()->arch.cr2 : 0;
 	uintptr_t go_on;
 
 	if (regs->vector < PVMM_TRAP_VECTORS && handlers[regs->vector] &&
 	    handlers[regs->vector](regs, fault_va))
-		return;
-
-	go_on = fixup_lookup(regs->rip);
-	if (go_on) {
+		return true;
+	go_on = pvmm_trap_from_user(regs) ? 0 : fixup_lookup(regs->rip);
+	if (go_on)
 		regs->rip = go_on;
-		return;
-	}
-	fault_report(regs, fault_va);
-	die();
+	return go_on;
 }
 
-void traps_init(void)
+void trap_dispatch(struct pvmm_regs *regs)
 {
-	static struct trap_info table[PVMM_TRAP_VECTORS + 1];
+	pvmm_va_t fault_va = regs->vector == PVMM_TRAP_PF ? pvmm_vcpu_info()->arch.cr2 : 0;
+
+	/* Xen clears CR0.TS when it delivers this one. */
+	if (regs->vector == PVMM_TRAP_NM)
+		fpu_forbid();
+	if (!resolved(regs, fault_va)) {
+		dying();
+		fault_report(regs, fault_va);
+		die();
+	}
+	if (pvmm_trap_from_user(regs))
+		user_return();
+}
+
+/* Fills the table for Xen and returns how many entries it has, without the one that ends it. */
+static unsigned int fill_table(struct trap_info *table)
+{
 	unsigned int nr = 0;
-	int err;
 
 	for (unsigned int vector = 0; vector < PVMM_TRAP_VECTORS; vector++) {
 		if (vector == 2 || vector == 8 || vector == 9 || vector == 15 || vector == 18)
@@ -82,6 +98,25 @@ void traps_init(void)
 			.address = (uintptr_t)trap_stubs + vector * STUB_BYTES,
 		};
 	}
+	return nr;
+}
+
+/* A context has its table by vector. */
+void traps_fill_context(struct vcpu_guest_context *c)
+{
+	struct trap_info table[PVMM_TRAP_VECTORS];
+	unsigned int nr = fill_table(table);
+
+	for (unsigned int i = 0; i < nr; i++)
+		c->trap_ctxt[table[i].vector] = table[i];
+}
+
+void traps_init(void)
+{
+	static struct trap_info table[PVMM_TRAP_VECTORS + 1];
+	int err;
+
+	fill_table(table);
 	err = pvmm_hc_set_trap_table(table);
 	if (err)
 		pvmm_panic("Xen refuses the trap table: %s (%d)", pvmm_errno_name(err), err);

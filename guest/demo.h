@@ -14,6 +14,6 @@ struct demo {
 /* All demos, ended by NULL. */
 extern const struct demo *const demos[];
 extern const struct demo demo_stray, demo_echo, demo_count, demo_bench, demo_fault, demo_panic,
-	demo_overflow, demo_hang;
+	demo_overflow, demo_hang, demo_process;
 
 #endif

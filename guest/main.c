@@ -13,9 +13,12 @@
 #include <pvmm/alloc.h>
 #include <pvmm/kernel.h>
 #include <pvmm/log.h>
+#include <pvmm/vcpu.h>
 #include "demo.h"
 #include "suite.h"
 #include "diff.h"
+#include "process.h"
+#include "thread.h"
 
 static const char *wanted_suites;
 static const struct demo *wanted_demo;
@@ -68,9 +71,12 @@ void pvmm_kernel_main(void)
 	const struct start_info *si = pvmm_start_info();
 	bool passed = true;
 
-	pvmm_log(PVMM_INFO, "%.31s: %lu MiB, %llu of %lu pages free", si->magic, si->nr_pages / 256,
-		 (unsigned long long)pvmm_free_pages(), si->nr_pages);
+	pvmm_log(PVMM_INFO, "%.31s: %lu MiB, %llu of %lu pages free, vCPUs: %u", si->magic,
+		 si->nr_pages / 256, (unsigned long long)pvmm_free_pages(), si->nr_pages,
+		 pvmm_nr_vcpus());
 
+	threads_init();
+	processes_init();
 	if (wants_list)
 		print_list();
 	if (wanted_suites)

@@ -19,7 +19,8 @@ uint64_t pvmm_hypercall_traps(void)
 	uint64_t traps = 0;
 
 	for (unsigned int op = 0; op < PVMM_STATS_CALLS; op++)
-		traps += pvmm_hypercall_count(op);
+		if (op != __HYPERVISOR_iret)
+			traps += pvmm_hypercall_count(op);
 	return traps;
 }
 

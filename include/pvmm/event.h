@@ -26,10 +26,19 @@ PVMM_API int pvmm_event_close(pvmm_port_t port);
 /* Binds this vCPU's VIRQ_*; the port comes back masked and without a handler. */
 PVMM_API int pvmm_event_bind_virq(unsigned int virq, pvmm_port_t *port);
 
+/* A port that any vCPU can send on and this one receives; it comes back as above. */
+PVMM_API int pvmm_event_bind_ipi(pvmm_port_t *port);
+
 /* A port for another domain (or this one: DOMID_SELF) to connect to. */
 PVMM_API int pvmm_event_alloc(unsigned int domid, pvmm_port_t *port);
 PVMM_API int pvmm_event_connect(unsigned int domid, pvmm_port_t remote, pvmm_port_t *port);
 PVMM_API int pvmm_event_send(pvmm_port_t port);
+
+/*
+ * Has another vCPU handle the port from now on. Ports of alloc and connect start at vCPU 0; those
+ * of a VIRQ_TIMER or an IPI stay where they are (Xen refuses).
+ */
+PVMM_API int pvmm_event_move(pvmm_port_t port, unsigned int vcpu);
 
 /* Masking one port; unmasking delivers what has come meanwhile. */
 PVMM_API void pvmm_event_mask(pvmm_port_t port);

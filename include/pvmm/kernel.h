@@ -6,12 +6,19 @@
 #ifndef PVMM_KERNEL_H
 #define PVMM_KERNEL_H
 
-#include <pvmm/clock.h>
 #include <pvmm/cmdline.h>
+#include <pvmm/time.h>
 #include <pvmm/xen.h>
 
 /* Provided by the kernel. Runs with events on; returning from it is a clean power-off. */
 void pvmm_kernel_main(void);
+
+/*
+ * Provided by the kernel if it has something to do for the other vCPUs: each calls it, with events
+ * on, on a stack of its own, before or while pvmm_kernel_main runs. A vCPU that returns from it, or
+ * finds none, blocks, and handles events for ever.
+ */
+PVMM_API void pvmm_kernel_secondary(void) __attribute__((weak));
 
 /*
  * Provided by the kernel if it has options of its own, ended by one with a NULL name. They are

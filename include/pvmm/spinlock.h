@@ -15,6 +15,13 @@
 #include <pvmm/types.h>
 #include <pvmm/vcpu.h>
 
+/*
+ * Looks at a lock before the next in line gives the processor up; those behind look less often.
+ * Far more than a holder needs: who waits longer waits for a vCPU that does not run, and only keeps
+ * the processor from it.
+ */
+#define PVMM_SPIN_PATIENCE 2000
+
 struct pvmm_spinlock {
 	uint32_t next;
 	uint32_t serving;
@@ -35,10 +42,16 @@ static inline uint32_t pvmm_locks_held(void)
 static inline void pvmm_spin_lock(struct pvmm_spinlock *lock)
 {
 	uint32_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
+	uint32_t serving, looks = 0;
 
 	pvmm_locks[pvmm_this_vcpu()]++;
-	while (__atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE) != ticket)
+	while ((serving = __atomic_load_n(&lock->serving, __ATOMIC_ACQUIRE)) != ticket) {
 		__builtin_ia32_pause();
+		if (++looks < PVMM_SPIN_PATIENCE / (ticket - serving))
+			continue;
+		pvmm_vcpu_yield();
+		looks = 0;
+	}
 }
 
 /* Takes the lock if nobody has it or waits for it: never waits, so the order does not matter. */

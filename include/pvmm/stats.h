@@ -24,7 +24,10 @@ PVMM_API struct pvmm_batch_stats pvmm_batch_stats(void);
 /* Hypercalls made by this vCPU with this number, outside multicalls; each is a trap. */
 PVMM_API uint64_t pvmm_hypercall_count(unsigned int op);
 
-/* All of them together. */
+/*
+ * All of them together but __HYPERVISOR_iret, which ends every trap, event and system call: when
+ * events come is not this vCPU's doing.
+ */
 PVMM_API uint64_t pvmm_hypercall_traps(void);
 
 /* A table of both on the console: lines "stat NAME VALUE" that scripts can read. */

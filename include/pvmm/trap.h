@@ -34,7 +34,17 @@ enum pvmm_vector {
 	PVMM_TRAP_AC = 17,
 	PVMM_TRAP_XM = 19,
 	PVMM_TRAP_VECTORS = 20,
+
+	/* What regs->vector says of the other ways into the kernel; they have no handler here. */
+	PVMM_TRAP_SYSCALL = 0x100,
+	PVMM_TRAP_EVENT = 0x200,
 };
+
+/* Whether it was user code (pvmm/user.h) that was interrupted. */
+static inline bool pvmm_trap_from_user(const struct pvmm_regs *regs)
+{
+	return (regs->cs & 3) == 3;
+}
 
 /* #PF error code bits. */
 #define PVMM_PF_PRESENT 0x1
@@ -51,6 +61,12 @@ typedef bool pvmm_trap_fn(struct pvmm_regs *regs, pvmm_va_t fault_va);
 
 /* Sets the handler of a vector, NULL for none; returns the one before. */
 PVMM_API pvmm_trap_fn *pvmm_trap_set(enum pvmm_vector vector, pvmm_trap_fn *fn);
+
+/*
+ * Whether the interrupted instruction is one that may fault (it is listed in .fixups): a handler
+ * that pages in what the kernel reaches for on a user's behalf looks at nothing else.
+ */
+PVMM_API bool pvmm_trap_is_expected(const struct pvmm_regs *regs);
 
 /* "#PF", or "#13" style for one without a name. */
 PVMM_API const char *pvmm_trap_name(uint64_t vector);

@@ -6,6 +6,7 @@
 #include <pvmm/event.h>
 #include <pvmm/hypercall.h>
 #include <pvmm/kernel.h>
+#include <pvmm/vcpu.h>
 #include "suites.h"
 
 static unsigned int nr_events;
@@ -76,33 +77,64 @@ static void masked_delivery_waits(void)
 	close_loop(from, to);
 }
 
+/* Xen fires timers a little early to batch them. */
+#define SLOP_NS 1000000ULL
+
+static void count_timer(void *ctx)
+{
+	*(unsigned int *)ctx += 1;
+}
+
+static void set_again(void *ctx)
+{
+	count_timer(ctx);
+	pvmm_timer_set(100000, count_timer, ctx);
+}
+
+/* Blocks until so many have come. */
+static void wait_for_events(unsigned int nr)
+{
+	bool were_on = pvmm_events_save();
+
+	while (*(volatile unsigned int *)&nr_events < nr)
+		pvmm_events_wait();
+	pvmm_events_restore(were_on);
+}
+
 static void the_timer_wakes_a_blocked_vcpu(void)
 {
 	const uint64_t delay_ns = 20000000;
-	const uint64_t slop_ns = 1000000; /* Xen fires timers a little early to batch them */
-	uint64_t start;
-	pvmm_port_t port;
+	uint64_t start = pvmm_clock_ns();
 
 	nr_events = 0;
-	if (!CHECK_EQUAL(pvmm_event_bind_virq(VIRQ_TIMER, &port), 0))
-		return;
-	CHECK_EQUAL(pvmm_event_bind(port, count_event, &nr_events), 0);
-	start = pvmm_clock_ns();
-	CHECK_EQUAL(pvmm_hc_set_timer_op(start + delay_ns), 0);
-	while (!nr_events) {
-		bool were_on = pvmm_events_save();
+	pvmm_timer_set(delay_ns, count_timer, &nr_events);
+	wait_for_events(1);
+	CHECK(pvmm_clock_ns() - start >= delay_ns - SLOP_NS);
+}
 
-		if (!nr_events)
-			pvmm_events_wait();
-		pvmm_events_restore(were_on);
-	}
-	CHECK(pvmm_clock_ns() - start >= delay_ns - slop_ns);
-	CHECK_EQUAL(pvmm_event_close(port), 0);
+/* A later time takes the place of an earlier one, though Xen may still send both. */
+static void a_timer_that_is_set_again_fires_once(void)
+{
+	const uint64_t first_ns = 2000000, second_ns = 20000000;
+	uint64_t start = pvmm_clock_ns();
+
+	nr_events = 0;
+	pvmm_timer_set(first_ns, count_timer, &nr_events);
+	pvmm_timer_set(second_ns, count_timer, &nr_events);
+	wait_for_events(1);
+	CHECK(pvmm_clock_ns() - start >= second_ns - SLOP_NS);
+
+	/* At once, and from its own handler. */
+	pvmm_timer_set(0, set_again, &nr_events);
+	wait_for_events(3);
+	CHECK_EQUAL(nr_events, 3);
 }
 
 static void ports_out_of_range_are_refused(void)
 {
 	CHECK_EQUAL(pvmm_event_bind(PVMM_EVENT_PORTS, count_event, NULL), -XEN_EINVAL);
+	CHECK_EQUAL(pvmm_event_move(PVMM_EVENT_PORTS, 0), -XEN_EINVAL);
+	CHECK_EQUAL(pvmm_event_move(1, pvmm_nr_vcpus()), -XEN_EINVAL);
 }
 
 const struct suite suite_event = {
@@ -114,6 +146,8 @@ const struct suite suite_event = {
 			{"an event on a masked port waits", a_masked_port_waits},
 			{"events wait while delivery is masked", masked_delivery_waits},
 			{"the timer wakes a blocked vCPU", the_timer_wakes_a_blocked_vcpu},
+			{"a timer that is set again fires once",
+			 a_timer_that_is_set_again_fires_once},
 			{"a port out of range is refused", ports_out_of_range_are_refused},
 			{NULL, NULL},
 		},

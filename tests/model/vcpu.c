@@ -41,6 +41,11 @@ void model_relax(void)
 	sched_yield();
 }
 
+void pvmm_vcpu_yield(void)
+{
+	sched_yield();
+}
+
 /* A vCPU's batch, from the first time that it comes up on; it is for any machine. */
 static void give_batch(unsigned int vcpu)
 {

@@ -27,6 +27,10 @@
 /* Its first part is for addresses that the caller chooses: pvmm_space_map of the kernel's space. */
 #define PVMM_VMAP_FIXED_BYTES (1ULL << 32)
 
+/* The end of that part: stacks of vCPUs, each above a page that is never mapped. */
+#define PVMM_STACKS_BYTES (1ULL << 26)
+#define PVMM_STACKS_BASE  (PVMM_VMAP_BASE + PVMM_VMAP_FIXED_BYTES - PVMM_STACKS_BYTES)
+
 /* Mappings of single pages that are not in the direct map: one L1 table, made at boot. */
 #define PVMM_KMAP_BASE	0xffffca0000000000ULL
 #define PVMM_KMAP_BYTES (1ULL << 21)
