@@ -23,6 +23,9 @@
 
 #define ONES_MFN (PVMM_PTE_FRAME_MASK >> PVMM_PAGE_SHIFT)
 
+/* 1 TiB: more than the laboratory's machines have. */
+#define NO_FRAME_FROM (1ULL << 28)
+
 struct diff_arena diff_arena;
 
 pvmm_va_t diff_window_va(unsigned int number)
@@ -152,12 +155,17 @@ uint64_t diff_entry(unsigned int frame, uint64_t flags)
 	return pvmm_pte(_mfn(diff_mfn(frame)), flags);
 }
 
-/* The entry with its frame's symbol in place of the frame. */
+/*
+ * The entry with its frame's symbol in place of the frame. What no machine has as a frame is no
+ * frame but part of a descriptor, and stays.
+ */
 pvmm_pte_t diff_symbolic(pvmm_pte_t entry)
 {
 	uint64_t frame =
 		entry & PVMM_PTE_FRAME_MASK ? diff_symbol(pvmm_pte_mfn(entry)) : FRAME_NONE;
 
+	if (frame == FRAME_OTHER && mfn_x(pvmm_pte_mfn(entry)) >= NO_FRAME_FROM)
+		return entry;
 	return (entry & ~PVMM_PTE_FRAME_MASK) | frame << PVMM_PAGE_SHIFT;
 }
 

@@ -35,8 +35,10 @@ static void add_frame(struct text *t, unsigned int frame)
 
 	if (frame < DIFF_PAGES)
 		add(t, "page %u", frame);
-	else
+	else if (frame - DIFF_PAGES < PVMM_ARRAY_SIZE(names))
 		add(t, "%s", names[frame - DIFF_PAGES]);
+	else
+		add(t, "no frame but 0x%x", frame);
 }
 
 static void add_flags(struct text *t, uint64_t flags)
