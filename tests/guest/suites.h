@@ -6,6 +6,7 @@
 #include "suite.h"
 
 extern const struct suite suite_boot, suite_alloc, suite_trap, suite_event, suite_batch,
-	suite_space, suite_memory, suite_console, suite_stray, suite_red, suite_inject;
+	suite_space, suite_memory, suite_console, suite_stray, suite_red, suite_inject,
+	suite_matrix;
 
 #endif
