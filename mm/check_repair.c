@@ -43,7 +43,8 @@ static bool right_entry(const struct pvmm_mapping *m, pvmm_pte_t *entry)
 		*entry = directmap_entry(m->va);
 		return true;
 	}
-	if (space_is_kernel(m->space) && m->va - PVMM_VMAP_BASE >= PVMM_VMAP_BYTES)
+	if (space_is_kernel(m->space) && m->va - PVMM_VMAP_BASE >= PVMM_VMAP_BYTES &&
+	    m->va - PVMM_KMAP_BASE >= PVMM_KMAP_BYTES)
 		return false;
 	*entry = page->live || page->stale ? m->entry & ~PVMM_PTE_RW : 0;
 	return true;

@@ -16,6 +16,7 @@ bool matrix_check(bool ok, const char *name, const char *text, int line)
 	return suite_check(ok, text, name, line);
 }
 
+/* One test for each kind, in the order of matrix_kinds. */
 static void in_the_direct_map(void)
 {
 	matrix_run(&matrix_kinds[0]);
@@ -26,29 +27,44 @@ static void behind_the_back(void)
 	matrix_run(&matrix_kinds[1]);
 }
 
-static void not_loaded(void)
+static void kmap_slot(void)
 {
 	matrix_run(&matrix_kinds[2]);
 }
 
-static void loaded(void)
+static void live_vmap(void)
 {
 	matrix_run(&matrix_kinds[3]);
 }
 
-static void not_pinned(void)
+static void stale_vmap(void)
 {
 	matrix_run(&matrix_kinds[4]);
 }
 
-static void hidden(void)
+static void not_loaded(void)
 {
 	matrix_run(&matrix_kinds[5]);
 }
 
-static void freed_table(void)
+static void loaded(void)
 {
 	matrix_run(&matrix_kinds[6]);
+}
+
+static void not_pinned(void)
+{
+	matrix_run(&matrix_kinds[7]);
+}
+
+static void hidden(void)
+{
+	matrix_run(&matrix_kinds[8]);
+}
+
+static void freed_table(void)
+{
+	matrix_run(&matrix_kinds[9]);
 }
 
 static void twins(void)
@@ -117,6 +133,9 @@ const struct suite suite_matrix = {
 		(const struct test[]){
 			{"a second direct-map entry", in_the_direct_map},
 			{"a table changed behind the manager's back", behind_the_back},
+			{"a kmap slot", kmap_slot},
+			{"a live vmap", live_vmap},
+			{"a stale vmap that a purge has missed", stale_vmap},
 			{"a user mapping, pinned and not loaded", not_loaded},
 			{"a user mapping, loaded", loaded},
 			{"a user mapping, not pinned", not_pinned},

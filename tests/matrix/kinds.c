@@ -5,7 +5,9 @@
  */
 #include <pvmm/alloc.h>
 #include <pvmm/hypercall.h>
+#include <pvmm/ledger.h>
 #include <pvmm/p2m.h>
+#include <pvmm/vmap.h>
 #include "matrix.h"
 
 #define HOLDER_VA 0x0000000020000000ULL
@@ -73,6 +75,87 @@ static void undo_in_region(pfn_t page)
 	(void)page;
 	map_at(va_in_region(), 0);
 	pvmm_space_unmap(&pvmm_kernel_space, REGION_VA);
+	pvmm_page_put(bystander);
+}
+
+/* --- a slot of the kmap region that is not given back --- */
+
+static pvmm_va_t va_in_kmap(void)
+{
+	return PVMM_KMAP_BASE + PVMM_KMAP_BYTES - PVMM_PAGE_SIZE;
+}
+
+static bool make_in_kmap(pfn_t page)
+{
+	return map_at(va_in_kmap(), entry_of(page, PVMM_PROT_RW));
+}
+
+static void undo_in_kmap(pfn_t page)
+{
+	(void)page;
+	map_at(va_in_kmap(), 0);
+	pvmm_page_put(bystander);
+}
+
+/* --- vmap areas whose mappings the ledger has lost the count of --- */
+
+static void *area;
+
+static pvmm_va_t va_of_area(void)
+{
+	return (uintptr_t)area;
+}
+
+/* Somebody has an area, and gives the page back with its reference and its count. */
+static bool make_in_live_area(pfn_t pfn)
+{
+	const struct pvmm_vmap_how how = {.name = "live \"area\"", .policy = PVMM_VMAP_LAZY};
+	struct pvmm_page *page = pvmm_page(pfn);
+	uint8_t kind = page->kind;
+	int err;
+
+	page->kind = PVMM_PAGE_KERNEL; /* of a page table there would be no such area */
+	err = pvmm_vmap(&page, 1, PVMM_PROT_RW, &how, &area);
+	page->kind = kind;
+	if (err)
+		return false;
+	page->live--;
+	page->refs--;
+	return true;
+}
+
+/* What was lost is there again when the area goes. */
+static void undo_in_live_area(pfn_t pfn)
+{
+	struct pvmm_page *page = pvmm_page(pfn);
+	uint32_t refs = page->refs;
+
+	page->live++;
+	page->refs = refs + 2;
+	pvmm_vunmap(area);
+	pvmm_purge();
+	page->refs = refs;
+	pvmm_page_put(bystander);
+}
+
+/* An area was given up and purged, but the purge has left the entry: all counts say it is gone. */
+static bool make_in_purged_area(pfn_t pfn)
+{
+	struct pvmm_page *page = pvmm_page(pfn);
+
+	if (!make_in_live_area(pfn))
+		return false;
+	page->live++;
+	page->refs++;
+	pvmm_vunmap(area);
+	pvmm_purge();
+	return map_at(va_of_area(), entry_of(pfn, PVMM_PROT_RW));
+}
+
+static void undo_in_purged_area(pfn_t page)
+{
+	(void)page;
+	map_at(va_of_area(), 0);
 	pvmm_page_put(bystander);
 }
 
@@ -189,6 +272,12 @@ const struct matrix_kind matrix_kinds[] = {
 	 va_in_directmap, .space = &pvmm_kernel_space},
 	{"a table changed behind the manager's back", prepare_region, make_in_region,
 	 undo_in_region, va_in_region, .space = &pvmm_kernel_space},
+	{"a kmap slot", take_bystander, make_in_kmap, undo_in_kmap, va_in_kmap,
+	 .space = &pvmm_kernel_space},
+	{"a live vmap", take_bystander, make_in_live_area, undo_in_live_area, va_of_area,
+	 .space = &pvmm_kernel_space},
+	{"a stale vmap that a purge has missed", take_bystander, make_in_purged_area,
+	 undo_in_purged_area, va_of_area, .space = &pvmm_kernel_space},
 	{"a user mapping, pinned and not loaded", prepare_pinned, make_in_holder, undo_in_holder,
 	 va_in_holder, .space = &holder},
 	{"a user mapping, loaded", prepare_loaded, make_in_holder, undo_in_holder, va_in_holder,
