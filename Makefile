@@ -180,7 +180,7 @@ include tests/diff.mk tests/fuzz.mk
 # --- keeping it clean ---
 
 C_FILES = $(wildcard $(foreach d,include/pvmm include/pvmm/x86_64 include/pvmm/x86_32 tests/width32 hypercall mm arch-xen guest \
-	    tests/guest tests/model tests/unit tests/diff tests/fuzz,$(d)/*.[ch]))
+	    tests/guest tests/model tests/unit tests/matrix tests/diff tests/fuzz,$(d)/*.[ch]))
 ANALYSE = clang --analyze -Xanalyzer -analyzer-werror --analyzer-output text
 
 lint: ## format, static analysers, warnings as errors

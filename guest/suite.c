@@ -30,8 +30,8 @@ bool suite_check_equal(uint64_t a, uint64_t b, const char *text, const char *fil
 }
 
 /*
- * Tables of the kernel's own that a test makes necessary stay, and pages in quarantine: they are not
- * lost.
+ * Tables of the kernel's own that a test makes necessary stay, and pages in quarantine: they are
+ * not lost.
  */
 static uint64_t pages_accounted_for(void)
 {

@@ -456,6 +456,13 @@ uint64_t pvmm_check_sweep(uint64_t nr_pages)
 	return g.nr_refused;
 }
 
+void pvmm_check_sweep_at(pfn_t next)
+{
+	pvmm_spin_lock(&sweep_lock);
+	sweep_next = pfn_x(next);
+	pvmm_spin_unlock(&sweep_lock);
+}
+
 void pvmm_check_tick(void)
 {
 	uint64_t now = pvmm_clock_ns(), due = 0, interval;

@@ -43,19 +43,24 @@ static bool right_entry(const struct pvmm_mapping *m, pvmm_pte_t *entry)
 		*entry = directmap_entry(m->va);
 		return true;
 	}
-	if (space_is_kernel(m->space) && m->va - PVMM_VMAP_BASE >= PVMM_VMAP_BYTES)
+	if (space_is_kernel(m->space) && m->va - PVMM_VMAP_BASE >= PVMM_VMAP_BYTES &&
+	    m->va - PVMM_KMAP_BASE >= PVMM_KMAP_BYTES)
 		return false;
 	*entry = page->live || page->stale ? m->entry & ~PVMM_PTE_RW : 0;
 	return true;
 }
 
-/* Applies one change; Xen may refuse it (a page that is a table in the direct map's place). */
+/*
+ * Applies one change; Xen may refuse it (a page that is a table in the direct map's place). Always
+ * through Xen: a table that is about to be handed over is read-only already, and Xen writes one
+ * that it has not validated as it writes any page (docs/xen-rules.md, 25).
+ */
 static bool change(const struct pvmm_mapping *m, pvmm_pte_t entry)
 {
 	struct pvmm_batch_failure failure;
 
 	pvmm_batch_begin();
-	pvmm_pt_set(m->table, m->slot, entry);
+	pvmm_batch_mmu_update(pvmm_pt_entry_maddr(m->table, m->slot), entry);
 	pvmm_batch_flush_va(m->va);
 	if (!pvmm_batch_end(&failure))
 		return true;

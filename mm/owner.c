@@ -146,25 +146,23 @@ const struct pvmm_owner_stack *pvmm_owner_freed(pfn_t pfn)
 	return nr_stacks ? pvmm_owner_stack(owner_of(pfn)->freed) : NULL;
 }
 
-/* The second column of reports, and where their lines are broken. */
-#define INDENT	     13
+/* Where the lines of a report go on, behind its second column, and where they are broken. */
+#define INDENT	     15
 #define LINE_COLUMNS 110
 
-/* A stack on as many lines as it takes, the label before the first. */
-static void print_stack_of(const char *label, const char *what,
-			   const struct pvmm_owner_stack *stack)
+void pvmm_owner_print_stack(const char *label, const struct pvmm_owner_stack *stack)
 {
-	int column = pvmm_snprintf(NULL, 0, "%s%s", label, what);
+	int column = pvmm_snprintf(NULL, 0, "%s", label);
 	char name[96];
 
-	pvmm_print("%s%s", label, what);
+	pvmm_print("%s", label);
 	for (uint32_t i = 0; stack && i < stack->nr; i++) {
 		int len = pvmm_snprintf(name, sizeof(name), "%s%pS", i ? " < " : "",
 					(void *)stack->callers[i]);
 
 		if (i && column + len > LINE_COLUMNS) {
-			pvmm_print("\n%*s", INDENT + 2, "");
-			column = INDENT + 2;
+			pvmm_print("\n%*s", INDENT, "");
+			column = INDENT;
 		}
 		pvmm_print("%s", name);
 		column += len;
@@ -174,8 +172,9 @@ static void print_stack_of(const char *label, const char *what,
 
 void pvmm_owner_print(pfn_t pfn, const char *label)
 {
-	print_stack_of(label, "allocated by ", pvmm_owner_allocated(pfn));
-	print_stack_of("             ", "last freed by ", pvmm_owner_freed(pfn));
+	pvmm_print("%s", label);
+	pvmm_owner_print_stack("allocated by ", pvmm_owner_allocated(pfn));
+	pvmm_owner_print_stack("             last freed by ", pvmm_owner_freed(pfn));
 }
 
 void pvmm_owner_describe(const struct pvmm_owner_stack *stack, char *buf, size_t len_bytes)

@@ -3,9 +3,11 @@
  * Says what the search found: a verdict line that one can grep for, then where, who and what was
  * done. Decides nothing and changes nothing.
  */
+#include <pvmm/clock.h>
 #include <pvmm/log.h>
 #include <pvmm/owner.h>
 #include <pvmm/p2m.h>
+#include <pvmm/vmap.h>
 #include "check.h"
 
 #define ULL(v) ((unsigned long long)(v))
@@ -49,13 +51,45 @@ void report_refusal(const struct pvmm_batch_failure *failure, const char *fmt, .
 
 const char *report_place(const struct sighting *s)
 {
+	pvmm_va_t va = s->m.va;
+
 	if (!space_is_kernel(s->m.space))
 		return "user";
-	if (s->m.va - PVMM_DIRECTMAP_BASE < PVMM_DIRECTMAP_BYTES)
+	if (va - PVMM_DIRECTMAP_BASE < PVMM_DIRECTMAP_BYTES)
 		return "directmap";
-	if (s->m.va - PVMM_VMAP_BASE < PVMM_VMAP_BYTES)
+	if (va - PVMM_VMAP_BASE < PVMM_VMAP_BYTES)
 		return "vmap";
-	return s->m.va >= PVMM_KERNEL_BASE ? "image" : "records";
+	if (va - PVMM_KMAP_BASE < PVMM_KMAP_BYTES)
+		return "kmap";
+	return va >= PVMM_KERNEL_BASE ? "image" : "records";
+}
+
+/* "1.204s", since Xen booted */
+static void print_time(const char *what, uint64_t ns)
+{
+	pvmm_print("%s %llu.%03llus", what, ULL(ns / 1000000000), ULL(ns / 1000000 % 1000));
+}
+
+/* An area of the vmap region: whose, since when, who made it and who gave it up. */
+static void print_area(pvmm_va_t va)
+{
+	struct pvmm_vmap_info info;
+
+	if (!pvmm_vmap_find(va, &info)) {
+		pvmm_print("vmap region, where no area is\n");
+		return;
+	}
+	pvmm_print("vmap area 0x%llx+0x%llx \"%s\", %s%s", ULL(info.va),
+		   ULL(info.nr_pages << PVMM_PAGE_SHIFT), info.name,
+		   pvmm_vmap_state_name(info.state), info.is_guard ? ", behind its end" : "");
+	print_time(", made at", info.made_ns);
+	if (info.given_up_ns)
+		print_time(", given up at", info.given_up_ns);
+	print_time(", now", pvmm_clock_ns());
+	pvmm_print("\n");
+	pvmm_owner_print_stack("  mapped by  ", pvmm_owner_stack(info.maker));
+	if (info.given_up_ns)
+		pvmm_owner_print_stack("  given up by ", pvmm_owner_stack(info.giver_up));
 }
 
 /* What the address belongs to, in words. */
@@ -72,7 +106,10 @@ static void print_place(const struct sighting *s)
 		pvmm_print("direct map, in the place of pfn 0x%llx\n",
 			   ULL((m->va - PVMM_DIRECTMAP_BASE) >> PVMM_PAGE_SHIFT));
 	else if (m->va - PVMM_VMAP_BASE < PVMM_VMAP_BYTES)
-		pvmm_print("vmap region\n");
+		print_area(m->va);
+	else if (m->va - PVMM_KMAP_BASE < PVMM_KMAP_BYTES)
+		pvmm_print("kmap region, slot %llu\n",
+			   ULL((m->va - PVMM_KMAP_BASE) >> PVMM_PAGE_SHIFT));
 	else if (m->va >= PVMM_KERNEL_BASE)
 		pvmm_print("kernel image, %pS\n", (void *)(uintptr_t)m->va);
 	else

@@ -9,6 +9,7 @@
 #include <pvmm/log.h>
 #include <pvmm/owner.h>
 #include <pvmm/p2m.h>
+#include <pvmm/vmap.h>
 #include "check.h"
 
 /* What one call of pvmm_print takes. */
@@ -77,13 +78,19 @@ static void add_mapping(struct json *j, const struct sighting *s)
 {
 	const char *comma = j->text[j->len - 1] == '[' ? "" : ",";
 	const struct pvmm_mapping *m = &s->m;
+	struct pvmm_vmap_info info;
 
 	add(j, "%s{\"va\":\"0x%llx\",\"pfn\":%llu,\"space\":", comma, ULL(m->va),
 	    ULL(pfn_x(m->pfn)));
 	add_text(j, s->space_name);
-	add(j, ",\"table\":%llu,\"slot\":%u,\"writable\":%s,\"place\":\"%s\"}",
-	    ULL(pfn_x(m->table)), m->slot, pvmm_pte_writable(m->entry) ? "true" : "false",
-	    report_place(s));
+	add(j, ",\"table\":%llu,\"slot\":%u,\"writable\":%s,\"place\":\"%s\"", ULL(pfn_x(m->table)),
+	    m->slot, pvmm_pte_writable(m->entry) ? "true" : "false", report_place(s));
+	if (space_is_kernel(m->space) && pvmm_vmap_find(m->va, &info)) {
+		add(j, ",\"area\":");
+		add_text(j, info.name);
+		add(j, ",\"state\":\"%s\"", pvmm_vmap_state_name(info.state));
+	}
+	add(j, "}");
 }
 
 /* Does something whole or not at all. */

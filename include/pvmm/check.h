@@ -54,6 +54,9 @@ PVMM_API uint64_t pvmm_check_free(void);
 /* The next nr free pages in pfn order, round and round; pages with stale mappings are left out. */
 PVMM_API uint64_t pvmm_check_sweep(uint64_t nr_pages);
 
+/* Where the next sweep begins. */
+PVMM_API void pvmm_check_sweep_at(pfn_t next);
+
 /*
  * For an idle loop, a timer's thread, or wherever a kernel has a moment: sweeps as many pages as
  * the rate allows since the last call, and deals with what was kept back.

@@ -48,6 +48,9 @@ PVMM_API const struct pvmm_owner_stack *pvmm_owner_freed(pfn_t pfn);
  */
 PVMM_API void pvmm_owner_print(pfn_t pfn, const char *label);
 
+/* Prints the label and a stack, "(not known)" for NULL. */
+PVMM_API void pvmm_owner_print_stack(const char *label, const struct pvmm_owner_stack *stack);
+
 /* "buf_get+0x22 < log_recover+0x9c" or "(not known)". */
 PVMM_API void pvmm_owner_describe(const struct pvmm_owner_stack *stack, char *buf,
 				  size_t len_bytes);

@@ -8,6 +8,7 @@
  * report with another address, or a space that cannot be pinned afterwards (something not undone).
  */
 #include <pvmm/alloc.h>
+#include <pvmm/check.h>
 #include <pvmm/p2m.h>
 #include <pvmm/stray.h>
 #include "suites.h"
@@ -21,9 +22,16 @@ static struct pvmm_space space;
 static struct pvmm_page *user, *bystander;
 static pfn_t victim;
 static uint64_t refused_before;
+static struct pvmm_check_config config_before;
 
+/* Whatever the command line says of the checker, these tests are about the search after a pin. */
 static bool set_up(void)
 {
+	const struct pvmm_check_config config = {.modes = PVMM_CHECK_PIN,
+						 .report = PVMM_REPORT_TEXT};
+
+	config_before = pvmm_check_config();
+	pvmm_check_configure(&config);
 	user = pvmm_page_alloc(0, PVMM_PAGE_USER);
 	bystander = pvmm_page_alloc(0, PVMM_PAGE_KERNEL);
 	if (!CHECK(user && bystander))
@@ -40,6 +48,7 @@ static void tear_down(void)
 	CHECK_EQUAL(pvmm_space_destroy(&space), 0);
 	pvmm_page_put(user);
 	pvmm_page_put(bystander);
+	pvmm_check_configure(&config_before);
 }
 
 static pvmm_pte_t stray_entry(void)

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The stray-mapping matrix (tests/matrix/matrix.h) on real Xen, and the two pages that Xen's own
+ * daemons map: the console ring and the store's. The matrix' sources are taken in as they are, like
+ * those of tests/guest/diff.c.
+ */
+#include <pvmm/kernel.h>
+#include <pvmm/mm.h>
+#include <pvmm/console.h>
+#include "suites.h"
+#include "../matrix/kinds.c"
+#include "../matrix/matrix.c"
+
+bool matrix_check(bool ok, const char *name, const char *text, int line)
+{
+	return suite_check(ok, text, name, line);
+}
+
+/* One test for each kind, in the order of matrix_kinds. */
+static void in_the_direct_map(void)
+{
+	matrix_run(&matrix_kinds[0]);
+}
+
+static void behind_the_back(void)
+{
+	matrix_run(&matrix_kinds[1]);
+}
+
+static void kmap_slot(void)
+{
+	matrix_run(&matrix_kinds[2]);
+}
+
+static void live_vmap(void)
+{
+	matrix_run(&matrix_kinds[3]);
+}
+
+static void stale_vmap(void)
+{
+	matrix_run(&matrix_kinds[4]);
+}
+
+static void not_loaded(void)
+{
+	matrix_run(&matrix_kinds[5]);
+}
+
+static void loaded(void)
+{
+	matrix_run(&matrix_kinds[6]);
+}
+
+static void not_pinned(void)
+{
+	matrix_run(&matrix_kinds[7]);
+}
+
+static void hidden(void)
+{
+	matrix_run(&matrix_kinds[8]);
+}
+
+static void freed_table(void)
+{
+	matrix_run(&matrix_kinds[9]);
+}
+
+static void twins(void)
+{
+	uint64_t strays = pvmm_check_stats().strays;
+
+	matrix_run(NULL);
+	CHECK_EQUAL(pvmm_check_stats().strays, strays);
+}
+
+/* --- pages that a daemon in dom0 maps --- */
+
+/* They are in use, so nobody asks about them, whatever is asked for. */
+static void rings_are_left_alone(void)
+{
+	const struct start_info *si = pvmm_start_info();
+	pfn_t store = pvmm_mfn_to_pfn(_mfn(si->store_mfn));
+	pfn_t console = pvmm_mfn_to_pfn(_mfn(si->console.domU.mfn));
+	uint64_t reports = pvmm_stray_last().reports;
+
+	CHECK_EQUAL(pvmm_check_page(store), PVMM_CHECK_IN_USE);
+	CHECK_EQUAL(pvmm_check_page(console), PVMM_CHECK_IN_USE);
+	CHECK_EQUAL(pvmm_check_range(_pfn(0), 1000), 0);
+	pvmm_check_sweep_at(_pfn(0));
+	CHECK_EQUAL(pvmm_check_sweep(100), 0);
+	CHECK_EQUAL(pvmm_stray_last().reports, reports);
+}
+
+/*
+ * The store's page, given to the allocator by mistake: a daemon maps it writable, which no table of
+ * ours shows. What was in it is put back, since a probe empties the page.
+ */
+static void a_ring_that_is_freed(void)
+{
+	struct pvmm_page *page = pvmm_page(pvmm_mfn_to_pfn(_mfn(pvmm_start_info()->store_mfn)));
+	struct pvmm_check_config before = pvmm_check_config(), config = before;
+	static uint64_t words[PVMM_PAGE_SIZE / sizeof(uint64_t)];
+	volatile uint64_t *ring = pvmm_page_virt(page);
+	struct pvmm_stray_record r;
+
+	config.action = PVMM_ACTION_FIX; /* nothing can be fixed, so: quarantine */
+	pvmm_check_configure(&config);
+	for (unsigned int i = 0; i < PVMM_ARRAY_SIZE(words); i++)
+		words[i] = ring[i];
+	pvmm_mm_add_free(pvmm_page_pfn(page), 1);
+	CHECK_EQUAL(pvmm_check_page(pvmm_page_pfn(page)), PVMM_CHECK_STRAY);
+	for (unsigned int i = 0; i < PVMM_ARRAY_SIZE(words); i++)
+		ring[i] = words[i];
+	r = pvmm_stray_last();
+	CHECK(pfn_eq(r.pfn, pvmm_page_pfn(page)));
+	CHECK_EQUAL(r.nr_found, 0);
+	CHECK_EQUAL(r.err, -XEN_EINVAL);
+	CHECK_EQUAL(page->kind, PVMM_PAGE_QUARANTINED);
+	pvmm_check_configure(&before);
+
+	/* It is the store's again; as a page has come, one goes, for the count at the test's end.
+	 */
+	page->kind = PVMM_PAGE_RESERVED;
+	CHECK(pvmm_page_alloc(0, PVMM_PAGE_RESERVED));
+}
+
+const struct suite suite_matrix = {
+	.name = "matrix",
+	.about = "stray mappings of each kind x each way to notice them x each action",
+	.tests =
+		(const struct test[]){
+			{"a second direct-map entry", in_the_direct_map},
+			{"a table changed behind the manager's back", behind_the_back},
+			{"a kmap slot", kmap_slot},
+			{"a live vmap", live_vmap},
+			{"a stale vmap that a purge has missed", stale_vmap},
+			{"a user mapping, pinned and not loaded", not_loaded},
+			{"a user mapping, loaded", loaded},
+			{"a user mapping, not pinned", not_pinned},
+			{"a table that no space leads to", hidden},
+			{"a table that was freed itself", freed_table},
+			{"without a stray mapping nothing is reported", twins},
+			{"the console's and the store's pages are left alone",
+			 rings_are_left_alone},
+			{"the store's page, freed by mistake, goes to quarantine",
+			 a_ring_that_is_freed},
+			{NULL, NULL},
+		},
+};
