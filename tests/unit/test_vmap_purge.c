@@ -207,11 +207,8 @@ static unsigned int give_all_up(struct pvmm_page *page, void *ctx)
 static void memory_from_a_notifier(void **state)
 {
 	struct pvmm_notifier cache = {.name = "cache", .give_up = give_all_up};
-	struct pvmm_vmap_params params = defaults;
 
 	(void)state;
-	params.lazy_areas = 0; /* inside the ledger no threshold may purge */
-	pvmm_vmap_set_params(&params);
 	for (unsigned int i = 0; i < PVMM_ARRAY_SIZE(kept); i++) {
 		kept[i] = map_from(4 * i, 4);
 		for (unsigned int k = 0; k < 4; k++)
