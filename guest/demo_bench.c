@@ -191,6 +191,13 @@ static void area_pairs(unsigned int nr)
 			pvmm_panic("no such area");
 }
 
+/* With the purge of what is left in the end, so that each threshold pays for all its areas. */
+static void area_pairs_purged(unsigned int nr)
+{
+	area_pairs(nr);
+	pvmm_purge();
+}
+
 static void vmalloc_pairs(unsigned int nr)
 {
 	void *addr;
@@ -198,14 +205,14 @@ static void vmalloc_pairs(unsigned int nr)
 	for (unsigned int i = 0; i < nr; i++)
 		if (pvmm_vmalloc(65536, NULL, &addr) || pvmm_vfree(addr))
 			pvmm_panic("no memory of its own");
+	pvmm_purge();
 }
 
 static void bench_pairs(const char *name, enum pvmm_vmap_policy policy, unsigned int nr)
 {
 	area_policy = policy;
 	area_nr = nr;
-	measure(name, area_pairs, 1024);
-	pvmm_purge();
+	measure(name, area_pairs_purged, 1024);
 }
 
 /* What one purge of so many stale areas takes, without what made them. */
@@ -285,7 +292,6 @@ static bool bench_vmap(void)
 		bench_pairs("... hold", PVMM_VMAP_HOLD, sizes[s]);
 	}
 	measure("vmalloc + vfree, 64 KiB", vmalloc_pairs, 1024);
-	pvmm_purge();
 	area_policy = PVMM_VMAP_LAZY;
 	for (unsigned int nr = 1; nr <= 64; nr *= 4)
 		bench_purge(nr, 1);

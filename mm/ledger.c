@@ -55,7 +55,7 @@ struct pvmm_ledger_stats pvmm_ledger_stats(void)
 	return now;
 }
 
-/* From here to leave() a purge would wait for itself. */
+/* From here to leave() the reclaiming of memory would wait for itself. */
 static void enter(struct pvmm_spinlock *which)
 {
 	inside[pvmm_this_vcpu()]++;
@@ -162,7 +162,7 @@ uint64_t ledger_purge(enum pvmm_purge_trigger trigger)
 {
 	unsigned int nr;
 
-	if (pvmm_batch_is_open() || inside[pvmm_this_vcpu()])
+	if (pvmm_batch_is_open())
 		return 0;
 	enter(&lock);
 	pvmm_batch_begin();

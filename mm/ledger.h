@@ -24,13 +24,13 @@ struct keeper {
 void ledger_add_keeper(const struct keeper *keeper);
 void ledger_init(void);
 
-/*
- * pvmm_purge for one of its triggers. Does nothing where it would be wrong: with a batch open, or
- * from inside the ledger (a notifier that is being asked).
- */
+/* pvmm_purge for one of its triggers. Does nothing with a batch open. */
 uint64_t ledger_purge(enum pvmm_purge_trigger trigger);
 
-/* Memory is out: asks the notifiers for what they can spare, then purges. Holds like the above. */
+/*
+ * Memory is out: asks the notifiers for what they can spare, then purges. Does nothing with a batch
+ * open, or inside the ledger, whose locks it would wait for.
+ */
 void ledger_reclaim(void);
 
 /*

@@ -186,10 +186,13 @@ int chunk_carve(struct vmap_area *area, unsigned int pool);
 /* Gives them back, and the chunk with the last of them. The pool's lock must not be held. */
 void chunk_uncarve(struct vmap_area *area);
 
+/* Gives the pool's chunk back if it has no area. */
+void chunk_give_back(struct vmap_pool *pool);
+
 /* The area of this address, which is in a chunk; or NULL, and no lock. false: it is in none. */
 bool chunk_find_locked(pvmm_va_t va, struct vmap_area **area);
 
-/* What its L1 table's private field holds while it has areas. */
+/* What its L1 table's private field holds while a pool has it. */
 uint64_t chunk_handle(const struct vmap_chunk *chunk);
 
 uint64_t chunk_nr(void);

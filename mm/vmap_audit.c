@@ -76,8 +76,9 @@ static void audit_chunk(const struct vmap_chunk *chunk, struct audit *a)
 	}
 	for (unsigned int slot = 0; slot < CHUNK_SLOTS; slot++)
 		nr_free += chunk->table->pfn[slot] == PFN_FREE;
-	if (nr_areas == chunk->nr_areas && nr_areas && nr_free == chunk->nr_free &&
-	    nr_free + nr_taken == CHUNK_SLOTS &&
+	/* Only the one in use may be empty. */
+	if ((nr_areas || vmap_pools[chunk->pool].current == chunk) && nr_areas == chunk->nr_areas &&
+	    nr_free == chunk->nr_free && nr_free + nr_taken == CHUNK_SLOTS &&
 	    pvmm_page(chunk->l1)->private == chunk_handle(chunk))
 		return;
 	a->problems++;

@@ -9,7 +9,7 @@
  * good.
  *
  * Invariant, under the pool's lock: nr_free slots are PFN_FREE; nr_areas are in at[]; the L1
- * table's private field is the chunk's handle exactly from its first area to its last.
+ * table's private field is the chunk's handle exactly while the pool has it.
  */
 #include <pvmm/alloc.h>
 #include <pvmm/log.h>
@@ -277,18 +277,37 @@ void chunk_uncarve(struct vmap_area *area)
 		chunk->table->pfn[slot + i] = PFN_FREE;
 	chunk->table->at[slot / 2] = NULL;
 	chunk->nr_free = (uint16_t)(chunk->nr_free + area->nr_pages + 1);
-	is_empty = !--chunk->nr_areas;
+	chunk->nr_areas--;
+	/* The one in use stays until a purge: making it anew costs more than a mapping. */
+	is_empty = !chunk->nr_areas && pool->current != chunk;
 	if (is_empty) {
-		if (pool->current == chunk)
-			pool->current = NULL;
-		else if (chunk->is_listed)
+		if (chunk->is_listed)
 			list_del(pool, chunk);
 		set_handle(chunk, 0);
+	} else if (!chunk->nr_areas) {
+		chunk->cursor = 0;
 	} else if (pool->current != chunk && !chunk->is_listed &&
 		   chunk->nr_free >= CHUNK_REUSE_SLOTS) {
 		list_add(pool, chunk);
 	}
 	pvmm_spin_unlock(&pool->lock);
 	if (is_empty)
+		chunk_free(chunk);
+}
+
+void chunk_give_back(struct vmap_pool *pool)
+{
+	struct vmap_chunk *chunk;
+
+	pvmm_spin_lock(&pool->lock);
+	chunk = pool->current;
+	if (chunk && !chunk->nr_areas) {
+		pool->current = NULL;
+		set_handle(chunk, 0);
+	} else {
+		chunk = NULL;
+	}
+	pvmm_spin_unlock(&pool->lock);
+	if (chunk)
 		chunk_free(chunk);
 }

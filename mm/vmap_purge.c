@@ -16,6 +16,7 @@
 
 static struct area_list purging; /* cleared, not flushed; the ledger's lock */
 static struct vmap_area *holed;	 /* areas with entries that are being taken away singly */
+static bool all;		 /* a purge of everything is under way */
 
 static void list_append(struct area_list *list, const struct area_list *more)
 {
@@ -100,6 +101,7 @@ static unsigned int queue_all(void)
 {
 	unsigned int nr = 0;
 
+	all = true;
 	for (unsigned int i = 0; i < NR_POOLS; i++) {
 		struct area_list list;
 
@@ -205,6 +207,10 @@ static void done(void)
 		area_destroy(area);
 	}
 	purging.last = NULL;
+	for (unsigned int i = 0; all && i < POOL_LARGE; i++)
+		if (count_read(&vmap_pools[i].maps))
+			chunk_give_back(&vmap_pools[i]);
+	all = false;
 }
 
 bool purge_is_idle(void)

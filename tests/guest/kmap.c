@@ -67,7 +67,7 @@ static void the_cache(void)
 	pvmm_kunmap((void *)(uintptr_t)p);
 	CHECK_EQUAL(pages[5]->stale, 1);
 	q = pvmm_kmap(pages[5]);
-	CHECK(p == q && *q == 5);
+	CHECK(q && p == q && *q == 5);
 	CHECK_EQUAL(pvmm_batch_stats().traps - before, 1);
 	pvmm_kunmap((void *)(uintptr_t)q);
 

@@ -37,6 +37,8 @@ static uint64_t *kmap(unsigned int i)
 	assert_non_null(p);
 	assert_in_range((uintptr_t)p, PVMM_KMAP_BASE, PVMM_KMAP_BASE + PVMM_KMAP_BYTES - 1);
 	assert_int_equal(*p, i);
+	/* Through the TLB, which must not have what was there before. */
+	assert_int_equal(model_access((uintptr_t)p, true), MODEL_DONE);
 	return p;
 }
 
@@ -150,6 +152,12 @@ static void cached(void **state)
 	assert_int_equal(pvmm_purge(), 1);
 	assert_int_equal(pages[5]->stale, 0);
 	assert_true(model_read_faults(p));
+	/* Each slot comes round again, flushed. */
+	for (unsigned int i = 0; i < 2 * SHARED; i++) {
+		pvmm_kunmap(kmap(i % PAGES));
+		if (i % 50 == 0)
+			pvmm_purge();
+	}
 	assert_clean();
 }
 
@@ -253,8 +261,9 @@ static void nested(void **state)
 	(void)state;
 	for (unsigned int round = 0; round < 2; round++) {
 		for (unsigned int i = 0; i < PVMM_KMAP_LOCAL_SLOTS; i++) {
-			p[i] = pvmm_kmap_local(pages[i % 3]);
-			assert_int_equal(*p[i], i % 3);
+			p[i] = pvmm_kmap_local(pages[i % 3 + round]);
+			assert_int_equal(*p[i], i % 3 + round);
+			assert_int_equal(model_access((uintptr_t)p[i], true), MODEL_DONE);
 			assert_true(i == 0 || p[i] != p[i - 1]);
 		}
 		assert_null(pvmm_kmap_local(pages[20]));

@@ -46,6 +46,11 @@ static void give_up(void *addr)
 	assert_int_equal(pvmm_vunmap(addr), 0);
 }
 
+static void for_one(const void *page, void (*fn)(struct pvmm_page *, void *), void *ctx)
+{
+	fn((struct pvmm_page *)(uintptr_t)page, ctx);
+}
+
 static uint64_t purges_by(enum pvmm_purge_trigger trigger)
 {
 	return pvmm_ledger_stats().purges_by[trigger];
@@ -169,6 +174,21 @@ static void memory_pressure(void **state)
 	assert_clean();
 }
 
+/* Nor by who has the ledger's lock: it would wait for itself. */
+static void memory_is_out_inside_the_ledger(void **state)
+{
+	(void)state;
+	give_up(map_from(0, 4));
+	while (pvmm_free_pages())
+		assert_non_null(pvmm_page_alloc(0, PVMM_PAGE_USER));
+	pvmm_batch_begin();
+	ledger_drop_begin(for_one, pages[0]);
+	pvmm_batch_end(NULL);
+	assert_null(pvmm_page_alloc(0, PVMM_PAGE_USER));
+	ledger_drop_end(NULL);
+	assert_clean();
+}
+
 static void *kept[4];
 
 static unsigned int give_all_up(struct pvmm_page *page, void *ctx)
@@ -187,11 +207,8 @@ static unsigned int give_all_up(struct pvmm_page *page, void *ctx)
 static void memory_from_a_notifier(void **state)
 {
 	struct pvmm_notifier cache = {.name = "cache", .give_up = give_all_up};
-	struct pvmm_vmap_params params = defaults;
 
 	(void)state;
-	params.lazy_areas = 0; /* inside the ledger no threshold may purge */
-	pvmm_vmap_set_params(&params);
 	for (unsigned int i = 0; i < PVMM_ARRAY_SIZE(kept); i++) {
 		kept[i] = map_from(4 * i, 4);
 		for (unsigned int k = 0; k < 4; k++)
@@ -200,6 +217,12 @@ static void memory_from_a_notifier(void **state)
 	pvmm_notifier_add(&cache);
 	while (pvmm_free_pages())
 		assert_non_null(pvmm_page_alloc(0, PVMM_PAGE_USER));
+	/* Not with a batch open: what they give up would not be gone at the return. */
+	pvmm_batch_begin();
+	assert_null(pvmm_page_alloc(0, PVMM_PAGE_USER));
+	pvmm_batch_end(NULL);
+	assert_non_null(kept[0]);
+
 	assert_non_null(pvmm_page_alloc(0, PVMM_PAGE_USER));
 	assert_null(kept[0]);
 	assert_true(pvmm_free_pages() >= 15);
@@ -224,11 +247,6 @@ static void addresses_run_out(void **state)
 }
 
 /* --- R5: the stale mappings of one page, in the batch of a pin --- */
-
-static void for_one(const void *page, void (*fn)(struct pvmm_page *, void *), void *ctx)
-{
-	fn((struct pvmm_page *)(uintptr_t)page, ctx);
-}
 
 /* What a pin does around its own operations. */
 static void drop(struct pvmm_page *page)
@@ -400,6 +418,34 @@ static void chunks_are_used_again(void **state)
 	assert_clean();
 }
 
+/* The same when the chunk was full, and left, before it became half free. */
+static void full_chunks_too(void **state)
+{
+	enum { AREAS = 64, PER_CHUNK = 16 };
+	void *addr[AREAS];
+	uint32_t tables;
+
+	(void)state;
+	for (unsigned int i = 0; i < AREAS; i++)
+		addr[i] = map_from(0, 31);
+	assert_int_equal(pvmm_vmap_stats().chunks, AREAS / PER_CHUNK);
+	for (unsigned int i = 0; i < AREAS; i++)
+		if (i % PER_CHUNK)
+			give_up(addr[i]);
+	pvmm_purge();
+	tables = pvmm_kernel_space.nr_tables;
+	for (unsigned int i = 0; i < AREAS; i++)
+		if (i % PER_CHUNK)
+			addr[i] = map_from(0, 31);
+	assert_int_equal(pvmm_kernel_space.nr_tables, tables);
+	assert_int_equal(pvmm_vmap_stats().chunks, AREAS / PER_CHUNK);
+	for (unsigned int i = 0; i < AREAS; i++)
+		give_up(addr[i]);
+	pvmm_purge();
+	assert_int_equal(pvmm_vmap_stats().chunks, 0);
+	assert_clean();
+}
+
 /* R8: of what is first in the lists, a table takes what has no stale mapping. */
 static void tables_are_made_of_clean_pages(void **state)
 {
@@ -408,14 +454,14 @@ static void tables_are_made_of_clean_pages(void **state)
 	(void)state;
 	while (pvmm_page_alloc(0, PVMM_PAGE_USER))
 		;
-	for (unsigned int i = 0; i < 3; i++)
+	for (unsigned int i = 0; i < 12; i += 4) /* no two of them buddies */
 		pvmm_page_free(pages[i], 0);
-	pages[2]->stale = pages[1]->stale = 1; /* the first two to be had */
-	assert_ptr_equal(pvmm_page_alloc(0, PVMM_PAGE_USER), pages[2]);
+	pages[8]->stale = pages[4]->stale = 1; /* the first two to be had */
+	assert_ptr_equal(pvmm_page_alloc(0, PVMM_PAGE_USER), pages[8]);
 	table = pvmm_page_alloc(0, PVMM_PAGE_L1);
 	assert_ptr_equal(table, pages[0]);
 	/* And if there is no other, that one. */
-	assert_ptr_equal(pvmm_page_alloc(0, PVMM_PAGE_L1), pages[1]);
+	assert_ptr_equal(pvmm_page_alloc(0, PVMM_PAGE_L1), pages[4]);
 }
 
 int main(void)
@@ -425,6 +471,7 @@ int main(void)
 		PURGE_TEST(thresholds),
 		PURGE_TEST(age),
 		PURGE_TEST(memory_pressure),
+		PURGE_TEST(memory_is_out_inside_the_ledger),
 		PURGE_TEST(memory_from_a_notifier),
 		PURGE_TEST(addresses_run_out),
 		PURGE_TEST(a_few_go_together),
@@ -433,6 +480,7 @@ int main(void)
 		PURGE_TEST(a_stale_page_becomes_a_table),
 		PURGE_TEST(addresses_come_back_flushed),
 		PURGE_TEST(chunks_are_used_again),
+		PURGE_TEST(full_chunks_too),
 		PURGE_TEST(tables_are_made_of_clean_pages),
 	};
 

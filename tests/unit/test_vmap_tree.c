@@ -166,6 +166,38 @@ static void a_hundred_thousand(void **state)
 	free(ranges);
 }
 
+/* Gaps that are larger than a chunk and hold none, for it would not be aligned: no search enters.
+ */
+static uint64_t steps_among_unaligned(struct vmap_range *ranges, unsigned int nr)
+{
+	const struct vmap_wish wish = {CHUNK_SLOTS, CHUNK_SLOTS, 0, UINT64_MAX / 2};
+	struct vmap_range one;
+	uint64_t steps;
+
+	vmap_tree_init();
+	for (uint64_t i = 0; i < nr; i++) {
+		const uint64_t low = i * 2 * CHUNK_SLOTS + (i ? 700 : 0);
+		const struct vmap_wish w = {i ? 424 : 1124, 1, low, low + (i ? 424 : 1124)};
+
+		assert_true(vmap_tree_take(&ranges[i], &w));
+	}
+	steps = vmap_tree_steps();
+	assert_true(vmap_tree_take(&one, &wish));
+	assert_true(one.start > ranges[nr - 1].start);
+	return vmap_tree_steps() - steps;
+}
+
+static void gaps_without_a_chunk(void **state)
+{
+	struct vmap_range *ranges = calloc(100000, sizeof(*ranges));
+
+	(void)state;
+	assert_non_null(ranges);
+	assert_true(steps_among_unaligned(ranges, 100000) <=
+		    2 * steps_among_unaligned(ranges, 1000));
+	free(ranges);
+}
+
 static void give_what_is_not_there(void *ctx)
 {
 	vmap_tree_give(ctx);
@@ -186,6 +218,7 @@ int main(void)
 		cmocka_unit_test_setup(against_a_map, tree_set_up),
 		cmocka_unit_test_setup(the_edges, tree_set_up),
 		cmocka_unit_test_setup(a_hundred_thousand, tree_set_up),
+		cmocka_unit_test_setup(gaps_without_a_chunk, tree_set_up),
 		UNIT_TEST(what_was_not_taken),
 	};
 
