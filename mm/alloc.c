@@ -183,7 +183,8 @@ static struct pvmm_page *take_block(unsigned int order, enum pvmm_page_kind kind
 	pvmm_spin_lock(&lock);
 	head = take(order, kind);
 	for (uint64_t i = 0; head && i < 1ULL << order; i++) {
-		head[i].kind = (uint8_t)kind;
+		/* Who tries to map the page meanwhile looks at it without the lock (ledger.c). */
+		__atomic_store_n(&head[i].kind, (uint8_t)kind, __ATOMIC_RELAXED);
 		head[i].order = i ? PVMM_ORDER_TAIL : (uint8_t)order;
 		head[i].refs = 1;
 	}

@@ -72,13 +72,15 @@ static void leave(struct pvmm_spinlock *which)
 
 int ledger_live(struct pvmm_page *page, uint64_t prot)
 {
+	uint8_t kind;
 	int err = 0;
 
 	/* Counted first: a table that is being made of the page sees it (ledger_check_tables). */
 	pvmm_page_live_inc(page);
-	if ((prot & PVMM_PTE_RW) && pvmm_page_table_level(page))
+	kind = __atomic_load_n(&page->kind, __ATOMIC_SEQ_CST);
+	if ((prot & PVMM_PTE_RW) && kind >= PVMM_PAGE_L1 && kind <= PVMM_PAGE_L4)
 		err = -XEN_EBUSY;
-	else if (page->kind == PVMM_PAGE_FREE || page->kind == PVMM_PAGE_BALLOONED)
+	else if (kind == PVMM_PAGE_FREE || kind == PVMM_PAGE_BALLOONED)
 		err = -XEN_EINVAL;
 	if (err)
 		pvmm_page_live_dec(page);
