@@ -262,7 +262,7 @@ void pvmm_page_free(struct pvmm_page *page, unsigned int order)
 				why, (unsigned long long)(pfn_x(pfn) + i),
 				pvmm_page_kind_name(page[i].kind), page[i].order, page[i].refs,
 				page[i].live, page[i].stale, order, __builtin_return_address(0));
-		stale |= page[i].stale != 0;
+		stale |= __atomic_load_n(&page[i].stale, __ATOMIC_RELAXED) != 0;
 	}
 
 	pvmm_owner_note_free(pfn, nr_pages);

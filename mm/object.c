@@ -68,6 +68,12 @@ static struct pvmm_page *grow(const struct object_cache *cache)
 	return page;
 }
 
+/* Under the lock; read without. */
+static void count_objects(struct object_cache *cache, uint64_t change)
+{
+	__atomic_store_n(&cache->nr_objects, cache->nr_objects + change, __ATOMIC_RELAXED);
+}
+
 /* Takes an object from the first page that has one. */
 static void *take(struct object_cache *cache)
 {
@@ -80,7 +86,7 @@ static void *take(struct object_cache *cache)
 	set_state(page, state);
 	if (state.free == NO_OBJECT)
 		list_del(cache, page);
-	cache->nr_objects++;
+	count_objects(cache, 1);
 	return object;
 }
 
@@ -125,7 +131,7 @@ void object_free(struct object_cache *cache, void *object)
 	state.free = offset;
 	state.nr_used--;
 	set_state(page, state);
-	cache->nr_objects--;
+	count_objects(cache, -1ULL);
 	is_empty = !state.nr_used;
 	if (is_empty)
 		list_del(cache, page);

@@ -284,8 +284,6 @@ void chunk_uncarve(struct vmap_area *area)
 		if (chunk->is_listed)
 			list_del(pool, chunk);
 		set_handle(chunk, 0);
-	} else if (!chunk->nr_areas) {
-		chunk->cursor = 0;
 	} else if (pool->current != chunk && !chunk->is_listed &&
 		   chunk->nr_free >= CHUNK_REUSE_SLOTS) {
 		list_add(pool, chunk);

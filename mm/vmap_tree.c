@@ -82,9 +82,17 @@ static void update(struct vmap_range *n)
 
 /* --- balance --- */
 
+/* A subtree leans on a child; if it is not there the heights are wrong, and so is all else. */
+static struct vmap_range *require(struct vmap_range *child)
+{
+	if (!child)
+		pvmm_panic("the vmap tree leans on a node that is not there");
+	return child;
+}
+
 static struct vmap_range *rotate_right(struct vmap_range *n)
 {
-	struct vmap_range *up = n->left;
+	struct vmap_range *up = require(n->left);
 
 	n->left = up->right;
 	up->right = n;
@@ -94,7 +102,7 @@ static struct vmap_range *rotate_right(struct vmap_range *n)
 
 static struct vmap_range *rotate_left(struct vmap_range *n)
 {
-	struct vmap_range *up = n->right;
+	struct vmap_range *up = require(n->right);
 
 	n->right = up->left;
 	up->left = n;
