@@ -6,6 +6,7 @@
  */
 #include <pvmm/alloc.h>
 #include <pvmm/batch.h>
+#include <pvmm/check.h>
 #include <pvmm/directmap.h>
 #include <pvmm/hypercall.h>
 #include <pvmm/kmap.h>
@@ -143,6 +144,133 @@ static void flush_all(unsigned int nr)
 	if (pvmm_hc_mmuext_op(&op, 1, &done))
 		pvmm_panic("flush refused");
 	touch(64);
+}
+
+/* --- the checker's question, in three orders --- */
+
+#define PROBES 128
+
+static pfn_t probes[PROBES];
+
+static void queue_access(unsigned int i, uint64_t prot)
+{
+	pvmm_va_t va = (uintptr_t)pvmm_pfn_to_virt(probes[i]);
+	struct pvmm_walk w = pvmm_pt_walk(pvmm_kernel_space.root, va);
+
+	pvmm_batch_mmu_update(pvmm_pt_entry_maddr(w.step[1].table, w.step[1].slot),
+			      pvmm_pte(pvmm_pfn_to_mfn(probes[i]), prot));
+}
+
+static void queue_op(unsigned int i, unsigned int cmd)
+{
+	pvmm_batch_mmuext(&(struct mmuext_op){
+		.cmd = cmd,
+		.arg1.mfn = mfn_x(pvmm_pfn_to_mfn(probes[i])),
+	});
+}
+
+/* Page by page: each one's type changes twice, with a flush each time. */
+static void probe_singly(unsigned int nr)
+{
+	pvmm_batch_begin();
+	for (unsigned int i = 0; i < nr; i++) {
+		queue_access(i, PVMM_PROT_RO);
+		queue_op(i, MMUEXT_PIN_L1_TABLE);
+		queue_op(i, MMUEXT_UNPIN_TABLE);
+		queue_access(i, PVMM_PROT_RW);
+	}
+	pvmm_batch_end(NULL);
+}
+
+/* Kind by kind; then with each pin's unpin behind it, as the library does it. */
+static void probe_by_kind(unsigned int nr)
+{
+	pvmm_batch_begin();
+	for (unsigned int i = 0; i < nr; i++)
+		queue_access(i, PVMM_PROT_RO);
+	for (unsigned int i = 0; i < nr; i++)
+		queue_op(i, MMUEXT_PIN_L1_TABLE);
+	for (unsigned int i = 0; i < nr; i++)
+		queue_op(i, MMUEXT_UNPIN_TABLE);
+	for (unsigned int i = 0; i < nr; i++)
+		queue_access(i, PVMM_PROT_RW);
+	pvmm_batch_end(NULL);
+}
+
+static void probe_in_pairs(unsigned int nr)
+{
+	pvmm_batch_begin();
+	for (unsigned int i = 0; i < nr; i++)
+		queue_access(i, PVMM_PROT_RO);
+	for (unsigned int i = 0; i < nr; i++) {
+		queue_op(i, MMUEXT_PIN_L1_TABLE);
+		queue_op(i, MMUEXT_UNPIN_TABLE);
+	}
+	for (unsigned int i = 0; i < nr; i++)
+		queue_access(i, PVMM_PROT_RW);
+	pvmm_batch_end(NULL);
+}
+
+/* The library's own, with everything around it: off the free lists, zeroed, asked, back. */
+static void sweep(unsigned int nr)
+{
+	pvmm_check_sweep_at(probes[0]);
+	pvmm_check_sweep(nr);
+}
+
+static void alloc_and_free(unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++) {
+		struct pvmm_page *p = pvmm_page_alloc(0, PVMM_PAGE_KERNEL);
+
+		if (!p)
+			pvmm_panic("no page");
+		pvmm_page_free(p, 0);
+	}
+}
+
+static void alloc_all_and_free(unsigned int nr)
+{
+	static struct pvmm_page *taken[PROBES];
+
+	for (unsigned int i = 0; i < nr; i++)
+		taken[i] = pvmm_page_alloc(0, PVMM_PAGE_KERNEL);
+	for (unsigned int i = 0; i < nr; i++)
+		pvmm_page_free(taken[i], 0);
+}
+
+static void bench_checker(void)
+{
+	static const unsigned int sizes[] = {1, 8, 31, 32, 128};
+	struct pvmm_check_config before = pvmm_check_config(), config = before;
+	struct pvmm_page *block = pvmm_page_alloc(7, PVMM_PAGE_KERNEL);
+
+	if (!block)
+		pvmm_panic("no block of %u pages", PROBES);
+	for (unsigned int i = 0; i < PROBES; i++) {
+		uint64_t *words = pvmm_page_virt(&block[i]);
+
+		probes[i] = pvmm_page_pfn(&block[i]);
+		for (unsigned int k = 0; k < PVMM_PAGE_SIZE / sizeof(*words); k++)
+			words[k] = 0;
+	}
+	for (unsigned int i = 0; i < PVMM_ARRAY_SIZE(sizes); i++) {
+		measure("probe, page by page", probe_singly, sizes[i]);
+		measure("probe, kind by kind", probe_by_kind, sizes[i]);
+		measure("probe, pin with its unpin", probe_in_pairs, sizes[i]);
+	}
+	pvmm_page_free(block, 7);
+	for (unsigned int i = 0; i < PVMM_ARRAY_SIZE(sizes); i++)
+		measure("sweep", sweep, sizes[i]);
+
+	measure("alloc, free", alloc_and_free, 64);
+	config.modes = PVMM_CHECK_PIN | PVMM_CHECK_FREE;
+	pvmm_check_configure(&config);
+	measure("... 124 at a time, check=free", alloc_all_and_free, 124);
+	config.modes = PVMM_CHECK_PIN | PVMM_CHECK_ALLOC;
+	pvmm_check_configure(&config);
+	measure("alloc, free, check=alloc", alloc_and_free, 64);
+	pvmm_check_configure(&before);
 }
 
 static struct pvmm_space space;
@@ -340,6 +468,7 @@ static bool run(void)
 		bench_space(nr);
 	if (!bench_vmap())
 		return false;
+	bench_checker();
 
 	for (unsigned int i = 0; i < 2; i++)
 		if (pvmm_space_unmap(&pvmm_kernel_space, VA + i * pvmm_level_bytes(2)))

@@ -202,6 +202,8 @@ struct group {
 /* Asks; what is clean, or was not asked, is free again. */
 static void group_finish(struct group *g)
 {
+	if (!g->nr)
+		return;
 	probe_pages(g->probes, g->nr);
 	for (unsigned int i = 0; i < g->nr; i++) {
 		struct probe *p = &g->probes[i];

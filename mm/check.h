@@ -76,10 +76,10 @@ void stray_record(const struct finding *f);
 /* --- asking: mm/check_probe.c --- */
 
 /*
- * Pages that are asked about together. What is saved by more is little (docs/checker.md), and their
- * pins and unpins fit into one batch.
+ * Pages that are asked about together. What is saved by more is little (docs/checker.md), and so
+ * many pins and unpins, and not one more, share a trap with what comes behind them.
  */
-#define PROBE_PAGES 32
+#define PROBE_PAGES 31
 
 enum probe_answer {
 	PROBE_ASKING,
