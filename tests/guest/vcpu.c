@@ -61,7 +61,7 @@ static unsigned int share(unsigned int whole)
 static void count_under_lock(void *ctx)
 {
 	(void)ctx;
-	for (unsigned int i = 0; i < share(8000); i++) {
+	for (unsigned int i = 0; i < share(2000); i++) {
 		pvmm_spin_lock(&counters.lock);
 		counters.locked = counters.locked + 1;
 		pvmm_spin_unlock(&counters.lock);
@@ -73,8 +73,8 @@ static void a_contended_lock_counts_right(void)
 {
 	counters.locked = counters.atomic = 0;
 	together(count_under_lock, NULL);
-	CHECK_EQUAL(counters.locked, pvmm_nr_vcpus() * share(8000));
-	CHECK_EQUAL(counters.atomic, pvmm_nr_vcpus() * share(8000));
+	CHECK_EQUAL(counters.locked, pvmm_nr_vcpus() * share(2000));
+	CHECK_EQUAL(counters.atomic, pvmm_nr_vcpus() * share(2000));
 }
 
 /* --- calls and events --- */
@@ -229,7 +229,7 @@ static void live_with_spaces(void *ctx)
 	const pvmm_va_t va = 0x400000;
 
 	(void)ctx;
-	for (uint64_t i = 0; i < share(160); i++) {
+	for (uint64_t i = 0; i < share(80); i++) {
 		struct pvmm_page *page = pvmm_page_alloc(0, PVMM_PAGE_USER);
 
 		must(page && !pvmm_space_create(space, "each its own"));
@@ -262,7 +262,7 @@ static struct {
 static void look_at_the_clock(void *ctx)
 {
 	(void)ctx;
-	for (unsigned int i = 0; i < share(8000); i++) {
+	for (unsigned int i = 0; i < share(2000); i++) {
 		uint64_t now;
 
 		pvmm_spin_lock(&clock.lock);
