@@ -4,6 +4,7 @@
  * the parameters are plain values that it reads later.
  */
 #include <pvmm/cmdline.h>
+#include <pvmm/space.h>
 #include <pvmm/vmap.h>
 #include "options.h"
 
@@ -56,11 +57,33 @@ static const char *parse_small_pages(const char *value)
 	return set_number(value, offsetof(struct pvmm_vmap_params, small_pages));
 }
 
+/* A number for one of the manager's functions, which knows its limits. */
+static const char *set_with(const char *value, int (*set)(unsigned int), const char *limits)
+{
+	uint64_t number;
+
+	if (!pvmm_parse_number(value, &number) || number > UINT32_MAX || set((unsigned int)number))
+		return limits;
+	return NULL;
+}
+
+static const char *parse_fault_around(const char *value)
+{
+	return set_with(value, pvmm_fault_around, "is not a power of two up to 64");
+}
+
+static const char *parse_table_keep(const char *value)
+{
+	return set_with(value, pvmm_table_keep, "is not a number up to 512");
+}
+
 const struct pvmm_option library_options[] = {
 	{"vmap-policy", "lazy|eager|hold", parse_policy},
 	{"vmap-lazy-pages", "N", parse_lazy_pages},
 	{"vmap-lazy-areas", "N", parse_lazy_areas},
 	{"vmap-drop-all", "N", parse_drop_all},
 	{"vmap-small-pages", "N", parse_small_pages},
+	{"fault-around", "PAGES", parse_fault_around},
+	{"table-keep", "ENTRIES", parse_table_keep},
 	{NULL, NULL, NULL},
 };

@@ -15,36 +15,13 @@
 #include <pvmm/p2m.h>
 #include <pvmm/space.h>
 #include <pvmm/vmap.h>
+#include "bench.h"
 #include "demo.h"
 
-#define VA    (PVMM_VMAP_BASE + 0x60000000ULL)
-#define TRIES 7
+#define VA (PVMM_VMAP_BASE + 0x60000000ULL)
 
 static struct pvmm_page *page;
 static pfn_t tables[2]; /* two L1 tables of the kernel's, for updates in one or in turn */
-
-static uint64_t read_tsc(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("lfence; rdtsc; lfence" : "=a"(low), "=d"(high) : : "memory");
-	return (uint64_t)high << 32 | low;
-}
-
-/* The least that nr operations have taken together, shared out. */
-static void measure(const char *name, void (*run)(unsigned int nr), unsigned int nr)
-{
-	uint64_t least = UINT64_MAX;
-
-	for (unsigned int i = 0; i < TRIES; i++) {
-		uint64_t ticks = read_tsc();
-
-		run(nr);
-		ticks = read_tsc() - ticks;
-		least = ticks < least ? ticks : least;
-	}
-	pvmm_print("bench %-28s %5u %8llu\n", name, nr, (unsigned long long)least / nr);
-}
 
 static void null_hypercall(unsigned int nr)
 {
@@ -348,14 +325,14 @@ static void bench_purge(unsigned int nr_areas, unsigned int nr_pages)
 {
 	uint64_t least = UINT64_MAX;
 
-	for (unsigned int i = 0; i < TRIES; i++) {
+	for (unsigned int i = 0; i < BENCH_TRIES; i++) {
 		uint64_t ticks;
 
 		area_nr = nr_pages;
 		area_pairs(nr_areas);
-		ticks = read_tsc();
+		ticks = bench_ticks();
 		pvmm_purge();
-		ticks = read_tsc() - ticks;
+		ticks = bench_ticks() - ticks;
 		least = ticks < least ? ticks : least;
 	}
 	pvmm_print("bench purge of %3u areas of %-9u %5u %8llu\n", nr_areas, nr_pages,
@@ -466,6 +443,8 @@ static bool run(void)
 	measure("flush all, touch 64 pages", flush_all, 1);
 	for (unsigned int nr = 1; nr <= 256; nr *= 4)
 		bench_space(nr);
+	if (!bench_copies())
+		return false;
 	if (!bench_vmap())
 		return false;
 	bench_checker();

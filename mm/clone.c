@@ -55,7 +55,7 @@ static int visit_stock(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
 	(void)va;
 	if (level == PVMM_PT_LEVELS || !nr)
 		return 0;
-	page = table_obtain(level, level == 1 && nr <= TABLE_FEW_ENTRIES);
+	page = table_obtain(level, level == 1 && table_has_few(nr));
 	if (!page)
 		return -XEN_ENOMEM;
 	page->next = PVMM_PAGE_NONE;

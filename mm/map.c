@@ -54,7 +54,7 @@ static int chain_alloc(struct chain *chain, const struct pvmm_space *space, unsi
 	chain->levels = 0;
 	for (unsigned int level = 1; level <= levels; level++) {
 		chain->table[level] =
-			table_obtain(level, kept && (level > 1 || nr <= TABLE_FEW_ENTRIES));
+			table_obtain(level, kept && table_has_few(level > 1 ? 1 : nr));
 		if (!chain->table[level]) {
 			chain_free(chain);
 			return -XEN_ENOMEM;

@@ -85,9 +85,6 @@ bool is_all_regions(const struct pvmm_space *space, pvmm_va_t start, pvmm_va_t e
 
 /* --- tables that go (teardown.c) --- */
 
-/* Few enough entries that setting and clearing each costs less than validating the whole table. */
-#define TABLE_FEW_ENTRIES 24
-
 /* Pages that the emptied tables of one batch may have mapped; bounds the stack it takes. */
 #define DYING_PAGES 128
 
@@ -130,6 +127,9 @@ void table_mark_kept(struct pvmm_page *page, bool kept);
 /* --- tables kept for use (table_cache.c) --- */
 
 void table_cache_init(void);
+
+/* Whether a table with so many entries is better kept than validated when it is next used. */
+bool table_has_few(unsigned int nr_entries);
 
 /* An empty table that Xen has validated, or NULL. Its entries are changed in a batch. */
 struct pvmm_page *table_cache_take(unsigned int level);

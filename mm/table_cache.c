@@ -23,6 +23,13 @@
  */
 static const unsigned int limits[PVMM_PT_LEVELS] = {[1] = 64, [2] = 32, [3] = 24};
 
+/*
+ * Entries up to which a table is kept: each is set and cleared by an operation of its own then,
+ * while Xen looks at all 512 of a table that it validates, and at all of them again when it gives
+ * it up. "make bench" has the figures, docs/design.md the table.
+ */
+static unsigned int few_entries = 24;
+
 struct cache {
 	uint32_t first;
 	unsigned int nr;
@@ -38,6 +45,19 @@ void table_cache_init(void)
 	for (unsigned int level = 0; level < PVMM_PT_LEVELS; level++)
 		caches[level] = (struct cache){PVMM_PAGE_NONE, 0};
 	stats = (struct pvmm_table_cache_stats){0};
+}
+
+int pvmm_table_keep(unsigned int nr_entries)
+{
+	if (nr_entries > PVMM_PT_ENTRIES)
+		return -XEN_EINVAL;
+	few_entries = nr_entries;
+	return 0;
+}
+
+bool table_has_few(unsigned int nr_entries)
+{
+	return few_entries && nr_entries <= few_entries;
 }
 
 struct pvmm_page *table_cache_take(unsigned int level)

@@ -87,7 +87,7 @@ static bool is_worth_keeping(const struct dying *dying, const struct pvmm_page *
 	if (!(page->flags & PVMM_PAGE_READONLY) || page->live || level == PVMM_PT_LEVELS)
 		return false;
 	nr = nr_present(pvmm_page_virt(page));
-	if (nr > TABLE_FEW_ENTRIES || (level == 1 && dying->nr_pages + nr > DYING_PAGES))
+	if (!table_has_few(nr) || (level == 1 && dying->nr_pages + nr > DYING_PAGES))
 		return false;
 	return table_cache_reserve(level);
 }
