@@ -51,5 +51,5 @@ bool bench_copies(void)
 
 	for (unsigned int i = 0; good && i < PVMM_ARRAY_SIZE(sizes); i++)
 		good = bench_with(sizes[i]);
-	return good && !pvmm_table_keep(24) && !pvmm_space_destroy(&original);
+	return good && !pvmm_table_keep(32) && !pvmm_space_destroy(&original);
 }

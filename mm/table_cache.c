@@ -18,8 +18,8 @@
 #include "space.h"
 
 /*
- * How many of each level. A small process has three L1 tables, two L2 and one or two L3: this holds
- * what ten of them give back, 480 KiB at most.
+ * How many of each level: what some ten to twenty small processes give back, each with three L1
+ * tables, two L2 and one or two L3; 480 KiB in all.
  */
 static const unsigned int limits[PVMM_PT_LEVELS] = {[1] = 64, [2] = 32, [3] = 24};
 
@@ -28,7 +28,7 @@ static const unsigned int limits[PVMM_PT_LEVELS] = {[1] = 64, [2] = 32, [3] = 24
  * while Xen looks at all 512 of a table that it validates, and at all of them again when it gives
  * it up. "make bench" has the figures, docs/design.md the table.
  */
-static unsigned int few_entries = 24;
+static unsigned int few_entries = 32;
 
 struct cache {
 	uint32_t first;
