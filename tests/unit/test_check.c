@@ -323,6 +323,22 @@ static void broken_place(void **state)
 	assert_clean();
 }
 
+/* A stray mapping in another page's place of the direct map: that page has its place back. */
+static void place_is_given_back(void **state)
+{
+	pfn_t other = unit_page(), free = _pfn(UNIT_PAGES - 1);
+	uintptr_t va = (uintptr_t)pvmm_pfn_to_virt(other);
+
+	(void)state;
+	assert_int_equal(pvmm_hc_update_va_mapping(va, unit_pte(free, PVMM_PROT_RW), UVMF_INVLPG),
+			 0);
+	configure(PVMM_CHECK_PIN, PVMM_ACTION_FIX);
+	assert_int_equal(pvmm_check_page(free), PVMM_CHECK_STRAY);
+	assert_said("in the direct map, in the place of pfn");
+	assert_true(pvmm_stray_last().done);
+	assert_clean();
+}
+
 /* A page that was reported is swept over until somebody has used it. */
 static void reported_once(void **state)
 {
@@ -633,6 +649,7 @@ int main(void)
 		CHECK_TEST(panic_says_why),
 		CHECK_TEST(gone_by_now),
 		CHECK_TEST(broken_place),
+		CHECK_TEST(place_is_given_back),
 		CHECK_TEST(reported_once),
 		CHECK_TEST(off_searches_nothing),
 		CHECK_TEST(pin_mode_makes_no_trap_more),
