@@ -121,6 +121,20 @@ static void one_page_and_what_it_says(void **state)
 	assert_clean();
 }
 
+/* Only -EINVAL is about the page: any other refusal is no verdict. */
+static void other_errors_say_nothing(void **state)
+{
+	uint64_t reports = pvmm_stray_last().reports;
+
+	(void)state;
+	model_fail_operation(__HYPERVISOR_mmuext_op, 1, -XEN_ENOMEM);
+	assert_int_equal(pvmm_check_page(_pfn(UNIT_PAGES - 1)), PVMM_CHECK_NO_ANSWER);
+	assert_true(model_fail_fired());
+	assert_int_equal(pvmm_stray_last().reports, reports);
+	assert_int_equal(pvmm_check_stats().errors, 1);
+	assert_clean();
+}
+
 /* Known stale mappings are no strays: a call purges them, the others leave the page alone. */
 static void stale_pages_are_told_apart(void **state)
 {
@@ -639,6 +653,7 @@ int main(void)
 		CHECK_TEST(many_pages_are_one_trap),
 		CHECK_TEST(each_stray_among_many_is_found),
 		CHECK_TEST(one_page_and_what_it_says),
+		CHECK_TEST(other_errors_say_nothing),
 		CHECK_TEST(stale_pages_are_told_apart),
 		CHECK_TEST(freed_pages_wait),
 		CHECK_TEST(waiting_pages_can_be_had),
