@@ -121,6 +121,20 @@ static void one_page_and_what_it_says(void **state)
 	assert_clean();
 }
 
+/* Only -EINVAL is about the page: any other refusal is no verdict. */
+static void other_errors_say_nothing(void **state)
+{
+	uint64_t reports = pvmm_stray_last().reports;
+
+	(void)state;
+	model_fail_operation(__HYPERVISOR_mmuext_op, 1, -XEN_ENOMEM);
+	assert_int_equal(pvmm_check_page(_pfn(UNIT_PAGES - 1)), PVMM_CHECK_NO_ANSWER);
+	assert_true(model_fail_fired());
+	assert_int_equal(pvmm_stray_last().reports, reports);
+	assert_int_equal(pvmm_check_stats().errors, 1);
+	assert_clean();
+}
+
 /* Known stale mappings are no strays: a call purges them, the others leave the page alone. */
 static void stale_pages_are_told_apart(void **state)
 {
@@ -319,6 +333,22 @@ static void broken_place(void **state)
 	assert_int_equal(pvmm_check_page(free), PVMM_CHECK_STRAY);
 	assert_said("pvmm: broken direct map: pfn 0x7ff");
 	assert_int_equal(*(uint64_t *)pvmm_pfn_to_virt(victim), 42);
+	assert_true(pvmm_stray_last().done);
+	assert_clean();
+}
+
+/* A stray mapping in another page's place of the direct map: that page has its place back. */
+static void place_is_given_back(void **state)
+{
+	pfn_t other = unit_page(), free = _pfn(UNIT_PAGES - 1);
+	uintptr_t va = (uintptr_t)pvmm_pfn_to_virt(other);
+
+	(void)state;
+	assert_int_equal(pvmm_hc_update_va_mapping(va, unit_pte(free, PVMM_PROT_RW), UVMF_INVLPG),
+			 0);
+	configure(PVMM_CHECK_PIN, PVMM_ACTION_FIX);
+	assert_int_equal(pvmm_check_page(free), PVMM_CHECK_STRAY);
+	assert_said("in the direct map, in the place of pfn");
 	assert_true(pvmm_stray_last().done);
 	assert_clean();
 }
@@ -623,6 +653,7 @@ int main(void)
 		CHECK_TEST(many_pages_are_one_trap),
 		CHECK_TEST(each_stray_among_many_is_found),
 		CHECK_TEST(one_page_and_what_it_says),
+		CHECK_TEST(other_errors_say_nothing),
 		CHECK_TEST(stale_pages_are_told_apart),
 		CHECK_TEST(freed_pages_wait),
 		CHECK_TEST(waiting_pages_can_be_had),
@@ -633,6 +664,7 @@ int main(void)
 		CHECK_TEST(panic_says_why),
 		CHECK_TEST(gone_by_now),
 		CHECK_TEST(broken_place),
+		CHECK_TEST(place_is_given_back),
 		CHECK_TEST(reported_once),
 		CHECK_TEST(off_searches_nothing),
 		CHECK_TEST(pin_mode_makes_no_trap_more),
