@@ -124,6 +124,17 @@ run: ## shows the main job on real Xen (HYPERVISOR=debug|release, LAB=qemu|host)
 	$(STAGE) "a forgotten mapping meets a pin, under xl" lab/run --hypervisor=$(HYPERVISOR) \
 		--timeout=120 tests/xl/story.sh "pvmm-guest=$(GUEST)" xl-configs/demo.cfg
 
+# How long is the script's, so it goes in as a file.
+MINUTES ?= 30
+soak: ## everything at once under xl, with 1 and with 2 vCPUs (MINUTES=30 HYPERVISOR=debug|release)
+	$(STAGE) "packages" lab/packages build $(if $(filter host,$(LAB)),,lab)
+	$(STAGE) "build" $(SUBMAKE) all
+	$(if $(filter host,$(LAB)),,$(STAGE) "laboratory" lab/setup)
+	@echo $$(($(MINUTES) * 60)) > $(BUILD)/soak-seconds
+	$(STAGE) "soak, $(MINUTES) minutes" lab/run --hypervisor=$(HYPERVISOR) \
+		--timeout=$$(($(MINUTES) * 60 + 300)) tests/xl/soak.sh "pvmm-guest=$(GUEST)" \
+		xl-configs/test.cfg $(BUILD)/soak-seconds
+
 # One small program for each test, so that prove shows what it runs and adds it all up.
 HYPERVISORS = $(if $(filter host,$(LAB)),host,debug release)
 XL_TESTS    = $(wildcard tests/xl/*.t)
@@ -231,6 +242,6 @@ help: ## this
 
 C_FILES += $(wildcard hypercall/inject/*.[ch])
 
-.PHONY: all run bench inject tests test check lint compile_commands install uninstall clean help FORCE
+.PHONY: all run soak bench inject tests test check lint compile_commands install uninstall clean help FORCE
 
 -include $(LIB_OBJ:.o=.d) $(GUEST_OBJ:.o=.d)

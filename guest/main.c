@@ -4,6 +4,7 @@
  *
  *	suite=NAME[,NAME]	runs test suites ("all" for all), TAP on the console
  *	demo=NAME		runs a demo
+ *	soak-seconds=N		how long demo=soak goes on
  *	diff=FIRST:COUNT	runs differential sequences (tests/diff/sequence.h)
  *	diff-words		says what each of them does
  *	list			says which there are
@@ -50,6 +51,7 @@ static const char *parse_list(const char *value)
 const struct pvmm_option pvmm_kernel_options[] = {
 	{"suite", "NAME[,NAME]", parse_suite},
 	{"demo", "NAME", parse_demo},
+	{"soak-seconds", "N", soak_parse},
 	{"diff", "FIRST:COUNT[:MASK][,...]", diff_parse},
 	{"diff-words", NULL, diff_parse_words},
 	{"list", NULL, parse_list},

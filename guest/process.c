@@ -121,7 +121,7 @@ int process_spawn(const char *name, uint64_t arg)
 	return err ? err : pid;
 }
 
-int process_fork(const struct pvmm_regs *regs)
+static int fork(const struct pvmm_regs *regs)
 {
 	struct process *self = process_current();
 	struct process *p = take_entry(self, self->program);
@@ -139,6 +139,15 @@ int process_fork(const struct pvmm_regs *regs)
 	if (err)
 		give_entry_back(p);
 	return err ? err : pid;
+}
+
+int process_fork(const struct pvmm_regs *regs)
+{
+	int pid = fork(regs);
+
+	__atomic_fetch_add(pid < 0 ? &processes_counts.forks_refused : &processes_counts.forks, 1,
+			   __ATOMIC_RELAXED);
+	return pid;
 }
 
 /* The new space stands before the old one goes, so that a failure leaves the process as it was. */

@@ -40,10 +40,11 @@ int process_spawn(const char *program, uint64_t arg);
  */
 int process_wait(struct process *parent, int *status);
 
-/* What came from user mode since boot, on all vCPUs; not exact while several run. */
+/* Since boot, on all vCPUs. */
 extern struct processes_counts {
-	uint64_t faults;
+	uint64_t faults; /* what came from user mode; not exact while several run */
 	uint64_t syscalls;
+	uint64_t forks, forks_refused; /* exact */
 } processes_counts;
 
 /* Processes that have not ended. */

@@ -28,6 +28,7 @@ programs:
 	program pager
 	program asker
 	program yielder
+	program churner
 	.quad	0, 0, 0
 
 	.section .note.GNU-stack, "", @progbits

@@ -29,11 +29,7 @@ bool suite_check_equal(uint64_t a, uint64_t b, const char *text, const char *fil
 	return ok;
 }
 
-/*
- * Tables of the kernel's own that a test makes necessary stay, and pages in quarantine: they are
- * not lost.
- */
-static uint64_t pages_accounted_for(void)
+uint64_t pages_accounted_for(void)
 {
 	return pvmm_free_pages() + pvmm_table_cache_stats().nr_pages + pvmm_kernel_space.nr_tables +
 	       pvmm_check_stats().quarantined;

@@ -36,6 +36,12 @@ bool suite_check_equal(uint64_t a, uint64_t b, const char *text, const char *fil
 #define CHECK_EQUAL(a, b) \
 	suite_check_equal((uint64_t)(a), (uint64_t)(b), #a " == " #b, __FILE__, __LINE__)
 
+/*
+ * Free pages, and those that are not missing: tables that are kept for their next use, tables of
+ * the kernel's own, which stay, and pages in quarantine.
+ */
+uint64_t pages_accounted_for(void);
+
 /* Runs the named suites ("a,b" or "all"), then prints the plan; true if every test passed. */
 bool suites_run(const char *names);
 
