@@ -394,12 +394,25 @@ static void learn_callers(void)
 	}
 }
 
+/* Every vCPU but the first brings its batch, as at bring-up. */
+static void give_batches(void)
+{
+	for (unsigned int i = 1; i < VCPUS; i++) {
+		void *storage = calloc(1, pvmm_batch_bytes());
+
+		fuzz_must(storage);
+		pvmm_batch_give(i, storage);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	input = (struct fuzz_input){data, data + size};
 	vcpu = 0;
-	if (!callers[0])
+	if (!callers[0]) {
+		give_batches();
 		learn_callers();
+	}
 	refuse_every = fuzz_byte(&input) * 4u;
 	refuse_count = fuzz_byte(&input) * 4u;
 	while (fuzz_more(&input))
