@@ -19,9 +19,6 @@ enum { MACHINE_PAGES = 96, ARENA_PAGES = 2, MAX_CALLS = 40 };
 
 static struct fuzz_input input;
 
-/* Where AddressSanitizer looks for the state of the first non-canonical address. */
-#define SHADOW_END 0x10007fff8000ULL
-
 /* The guest's memory: writable pages, then a read-only one, then none. */
 static uint8_t *arena;
 #define ARENA_BYTES (ARENA_PAGES * PVMM_PAGE_SIZE)
@@ -33,16 +30,15 @@ static sigjmp_buf back;
 static volatile bool calling;
 static struct sigaction others;
 
-/* Xen's copies from and to the guest fail; here the call ends. Other faults are the model's own. */
+/*
+ * Xen's copies from and to the guest fail; here the call ends. Pointers stand in memory that the
+ * guest, and the calls before, have written: any address may come. What the model itself reads or
+ * writes out of bounds is AddressSanitizer's to report, not a fault.
+ */
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
-	uint64_t addr = (uintptr_t)info->si_addr;
-	/* Below 2 * NOWHERE: what the guest's call had written over the pointer of a later one. */
-	bool wild = info->si_code == SI_KERNEL || addr < 2 * NOWHERE ||
-		    addr - SHADOW_END < NOWHERE || addr - (uintptr_t)arena < ARENA_END;
-
-	(void)context;
-	if (calling && wild)
+	(void)info, (void)context;
+	if (calling)
 		siglongjmp(back, 1);
 	sigaction(sig, &others, NULL);
 }
@@ -191,6 +187,99 @@ static void fill_ops(uint8_t *at, unsigned int nr)
 	}
 }
 
+/* Frames and pfns that reservations, grants and descriptor tables are made of, at the arena's end.
+ */
+static uint64_t *fill_frames(void)
+{
+	uint64_t *frames = (uint64_t *)(void *)(arena + ARENA_BYTES - 256);
+
+	for (unsigned int i = 0; i < 8; i++)
+		frames[i] = any_mfn(fuzz_byte(&input));
+	return frames;
+}
+
+static struct xen_memory_reservation any_reservation(uint8_t how)
+{
+	struct xen_memory_reservation r = {
+		.nr_extents = any_count(fuzz_byte(&input)),
+		.extent_order = how < 200 ? how & 1 : how,
+		.domid = (domid_t)any_domain(fuzz_byte(&input)),
+	};
+
+	set_xen_guest_handle(r.extent_start, (xen_pfn_t *)fill_frames());
+	if (how >= 240)
+		set_xen_guest_handle(r.extent_start,
+				     (xen_pfn_t *)(uintptr_t)any_pointer(fuzz_byte(&input)));
+	return r;
+}
+
+static void fill_memory_op(uint64_t *a, uint8_t *scratch, uint8_t how)
+{
+	static const unsigned int cmds[] = {XENMEM_decrease_reservation,
+					    XENMEM_increase_reservation, XENMEM_populate_physmap,
+					    XENMEM_current_reservation, XENMEM_maximum_reservation};
+	struct xen_memory_exchange exchange = {0};
+	struct xen_memory_reservation r;
+
+	if (how & 1) {
+		exchange.in = any_reservation(fuzz_byte(&input));
+		exchange.out = any_reservation(fuzz_byte(&input));
+		exchange.nr_exchanged = how < 200 ? 0 : fuzz_byte(&input);
+		memcpy(scratch, &exchange, sizeof(exchange));
+	} else {
+		r = any_reservation(fuzz_byte(&input));
+		memcpy(scratch, &r, sizeof(r));
+	}
+	a[1] = a[0];
+	a[0] = how & 1 ? XENMEM_exchange : cmds[how / 2 % PVMM_ARRAY_SIZE(cmds)];
+}
+
+static void fill_grant_op(uint64_t *a, uint8_t *scratch, uint8_t how)
+{
+	struct gnttab_map_grant_ref map = {
+		.host_addr = how & 1 ? any_va(fuzz_byte(&input))
+				     : any_mfn(fuzz_byte(&input)) << PVMM_PAGE_SHIFT |
+					       any_slot(fuzz_byte(&input)) * 8u,
+		.flags = fuzz_byte(&input),
+		.ref = fuzz_byte(&input),
+		.dom = (domid_t)any_domain(fuzz_byte(&input)),
+	};
+	struct gnttab_unmap_grant_ref unmap = {.host_addr = map.host_addr, .handle = map.ref};
+
+	if (how & 2)
+		memcpy(scratch, &map, sizeof(map));
+	else
+		memcpy(scratch, &unmap, sizeof(unmap));
+	a[1] = a[0];
+	a[2] = any_count(fuzz_byte(&input)) % 4;
+	a[0] = how & 2 ? GNTTABOP_map_grant_ref : GNTTABOP_unmap_grant_ref;
+	if (how >= 224)
+		a[0] = how % 16;
+}
+
+/* What else holds frames: reservations, grants, descriptor tables. */
+static unsigned int any_holder(uint64_t *a, uint8_t *scratch, uint8_t which)
+{
+	uint8_t how = fuzz_byte(&input);
+
+	switch (which % 4) {
+	case 0:
+		fill_memory_op(a, scratch, how);
+		return __HYPERVISOR_memory_op;
+	case 1:
+		fill_grant_op(a, scratch, how);
+		return __HYPERVISOR_grant_table_op;
+	case 2:
+		a[0] = (uintptr_t)fill_frames();
+		a[1] = how * 32u;
+		return __HYPERVISOR_set_gdt;
+	default:
+		a[0] = any_mfn(how) << PVMM_PAGE_SHIFT | any_slot(fuzz_byte(&input)) * 8u;
+		a[1] = fuzz_bytes(&input, 8);
+		return __HYPERVISOR_update_descriptor;
+	}
+}
+
 static unsigned int any_call(uint64_t *a, uint8_t *scratch, bool nested);
 
 static void fill_calls(uint8_t *at, unsigned int nr)
@@ -237,6 +326,8 @@ static unsigned int any_call(uint64_t *a, uint8_t *scratch, bool nested)
 				 : any_pointer(fuzz_byte(&input)) | (where & 3);
 		return __HYPERVISOR_update_va_mapping;
 	}
+	if (what < 192)
+		return any_holder(a, scratch, many);
 	if (!nested)
 		fill_calls(scratch, nr);
 	return __HYPERVISOR_multicall;

@@ -10,6 +10,7 @@
 #include <pvmm/p2m.h>
 #include <pvmm/space.h>
 #include <pvmm/stray.h>
+#include <pvmm/trap.h>
 #include "tests/fuzz/fuzz.h"
 #include "tests/model/model.h"
 
@@ -114,6 +115,7 @@ static void pin_with_stray(uint8_t which)
 {
 	pvmm_va_t va = PVMM_VMAP_BASE + (which >> 4) * PVMM_PAGE_SIZE;
 	struct pvmm_space *space = any_space(which);
+	int err;
 
 	if (pvmm_pt_walk(pvmm_kernel_space.root, va).stopped_at != 1 ||
 	    pvmm_pt_lookup(pvmm_kernel_space.root, va))
@@ -123,7 +125,9 @@ static void pin_with_stray(uint8_t which)
 				      UVMF_NONE))
 		return;
 	model_access(va, true);
-	fuzz_must(pvmm_space_pin(space) == -XEN_EINVAL);
+	/* A root that has a live mapping is looked at before Xen is asked. */
+	err = pvmm_space_pin(space);
+	fuzz_must(err == -XEN_EINVAL || err == -XEN_EBUSY);
 	fuzz_must(!pvmm_hc_update_va_mapping(va, 0, UVMF_INVLPG | UVMF_ALL));
 }
 
@@ -143,6 +147,42 @@ static void block(uint8_t what)
 	blocks[i].page = NULL;
 }
 
+/* User memory that comes and goes by itself. */
+static void step_region(uint8_t what, struct pvmm_space *space, uint8_t a)
+{
+	pvmm_va_t va = any_va(space, fuzz_byte(&input));
+	uint64_t nr = 1 + a % 20, prot = any_prot(fuzz_byte(&input));
+	unsigned int to = fuzz_byte(&input) % SPACES;
+
+	switch (what) {
+	case 0:
+	case 1:
+		pvmm_space_region(space, va, nr, prot);
+		break;
+	case 2:
+		pvmm_space_fault(space, va, a & (PVMM_PF_WRITE | PVMM_PF_FETCH));
+		break;
+	case 3:
+		pvmm_space_populate(space, va, nr);
+		break;
+	case 4:
+		pvmm_space_unmap_range(space, va, a & 1 ? nr : 512);
+		break;
+	case 5:
+		pvmm_space_protect_range(space, va, nr, prot);
+		break;
+	case 6:
+		if (!exists[to])
+			exists[to] = !pvmm_space_clone(&spaces[to], space, "copy");
+		break;
+	default:
+		if (a & 1)
+			pvmm_space_clear(space);
+		else
+			pvmm_table_cache_shrink();
+	}
+}
+
 static void step(void)
 {
 	uint8_t what = fuzz_byte(&input), a = fuzz_byte(&input);
@@ -151,7 +191,11 @@ static void step(void)
 	pvmm_va_t va;
 	uint8_t b;
 
-	switch (what % 16) {
+	if (what % 24 >= 16) {
+		step_region(what % 24 - 16, space, a);
+		return;
+	}
+	switch (what % 24) {
 	case 0:
 	case 1:
 	case 2:
