@@ -56,9 +56,12 @@ int pvmm_space_region(struct pvmm_space *space, pvmm_va_t start, uint64_t nr_pag
 /* Whether nothing is mapped in the table but in slots first to last. */
 static bool only_in(const pvmm_pte_t *entries, unsigned int first, unsigned int last)
 {
-	for (unsigned int slot = 0; slot < PVMM_PT_ENTRIES; slot++)
-		if (pvmm_pte_present(entries[slot]) && (slot < first || slot > last))
+	for (unsigned int slot = 0; slot < PVMM_PT_ENTRIES; slot++) {
+		bool inside = slot >= first && slot <= last;
+
+		if (!inside && pvmm_pte_present(entries[slot]))
 			return false;
+	}
 	return true;
 }
 

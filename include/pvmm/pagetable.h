@@ -77,7 +77,8 @@ PVMM_API struct pvmm_table_cache_stats pvmm_table_cache_stats(void);
 
 /*
  * Tables with up to this many entries are kept when they are no longer used, and taken for as many;
- * 0: none. -XEN_EINVAL above PVMM_PT_ENTRIES. Those that are kept stay so (pvmm_table_cache_shrink).
+ * 0: none. -XEN_EINVAL above PVMM_PT_ENTRIES. Those that are kept stay so
+ * (pvmm_table_cache_shrink).
  */
 PVMM_API int pvmm_table_keep(unsigned int nr_entries);
 

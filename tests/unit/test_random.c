@@ -248,9 +248,9 @@ static void do_pin_with_stray(unsigned int s)
 		return;
 	assert_int_equal(pvmm_hc_update_va_mapping(va, unit_pte(root, PVMM_PROT_RW), UVMF_NONE), 0);
 	model_access(va, true);
-	/* With a live mapping, read-only or not, the manager looks for itself before Xen is asked. */
-	assert_int_equal(pvmm_space_pin(&spaces[s]),
-			 root_is_mapped(s) ? -XEN_EBUSY : -XEN_EINVAL);
+	/* With a live mapping, read-only or not, the manager looks for itself before Xen is asked.
+	 */
+	assert_int_equal(pvmm_space_pin(&spaces[s]), root_is_mapped(s) ? -XEN_EBUSY : -XEN_EINVAL);
 	assert_int_equal(spaces[s].state, PVMM_SPACE_BUILDING);
 	assert_int_equal(pvmm_stray_last().first.va, va);
 	model_output_clear();
