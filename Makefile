@@ -121,7 +121,7 @@ run: ## shows the main job on real Xen (HYPERVISOR=debug|release, LAB=qemu|host)
 	$(STAGE) "packages" lab/packages build $(if $(filter host,$(LAB)),,lab)
 	$(STAGE) "build" $(SUBMAKE) all
 	$(if $(filter host,$(LAB)),,$(STAGE) "laboratory" lab/setup)
-	$(STAGE) "a forgotten mapping meets a pin, under xl" lab/run --hypervisor=$(HYPERVISOR) \
+	$(STAGE) "stale mappings meet page tables, under xl" lab/run --hypervisor=$(HYPERVISOR) \
 		--timeout=120 tests/xl/story.sh "pvmm-guest=$(GUEST)" xl-configs/demo.cfg
 
 # How long is the script's, so it goes in as a file.

@@ -32,7 +32,7 @@
 #define RESERVE_PAGES 256
 
 #define PROCESSES 4  /* that the kernel keeps going */
-#define CHILDREN  40 /* of each */
+#define CHILDREN  10 /* of each */
 #define MAX_SLOTS 12 /* areas of a vCPU's at once */
 #define MAX_AREA  200
 
@@ -270,7 +270,7 @@ static void start(struct thread *thread, const char *name, int vcpu, void (*run)
 		pvmm_panic("soak: no memory for the first threads");
 }
 
-/* All threads have their stacks before the first of them has taken what memory there is. */
+/* Starting takes little, and what the file systems have by then they give back when asked. */
 static void begin(void)
 {
 	unsigned int nr = pvmm_nr_vcpus();

@@ -243,7 +243,7 @@ static void give_header_back(struct buf *buf)
 }
 
 /* Memory for the block's contents, read into it, and mapped. */
-static int buf_map(struct buf *buf)
+static int xfs_buf_map(struct buf *buf)
 {
 	for (unsigned int i = 0; i < XFS_BUF_PAGES; i++) {
 		buf->pages[i] = pvmm_page_alloc(0, PVMM_PAGE_KERNEL);
@@ -255,7 +255,7 @@ static int buf_map(struct buf *buf)
 }
 
 /* Reads a block that is not cached. Only the one thread that uses the file system asks for it. */
-static int buf_read(struct xfs *fs, uint32_t block, struct buf **bufp)
+static int xfs_buf_read(struct xfs *fs, uint32_t block, struct buf **bufp)
 {
 	struct buf *buf = pvmm_free_pages() < cache.reserve_pages ? NULL : take_header();
 	int err;
@@ -270,7 +270,7 @@ static int buf_read(struct xfs *fs, uint32_t block, struct buf **bufp)
 	buf->block = block;
 	buf->version = fs->blocks[block].version;
 	buf->users = 1;
-	err = buf_map(buf);
+	err = xfs_buf_map(buf);
 	if (err) {
 		give_header_back(buf);
 		return err;
@@ -283,13 +283,13 @@ static int buf_read(struct xfs *fs, uint32_t block, struct buf **bufp)
 	return 0;
 }
 
-static int buf_get(struct xfs *fs, uint32_t block, struct buf **buf)
+static int xfs_buf_get(struct xfs *fs, uint32_t block, struct buf **buf)
 {
 	int err = 0;
 
 	*buf = find(fs, block);
 	for (unsigned int i = 0; !*buf && i < PATIENCE; i++) {
-		err = buf_read(fs, block, buf);
+		err = xfs_buf_read(fs, block, buf);
 		if (err && err != -XEN_ENOMEM)
 			return err;
 		if (err)
@@ -300,7 +300,7 @@ static int buf_get(struct xfs *fs, uint32_t block, struct buf **buf)
 	return err;
 }
 
-static void buf_put(struct buf *buf)
+static void xfs_buf_put(struct buf *buf)
 {
 	pvmm_spin_lock(&cache.lock);
 	if (!--buf->users)
@@ -308,7 +308,7 @@ static void buf_put(struct buf *buf)
 	pvmm_spin_unlock(&cache.lock);
 }
 
-static void buf_write(struct buf *buf)
+static void xfs_buf_write(struct buf *buf)
 {
 	buf->version++;
 	for (unsigned int i = 0; i < XFS_BUF_PAGES; i++)
@@ -334,15 +334,18 @@ static int list_directory(struct xfs *fs, uint32_t block)
 	struct buf *buf;
 
 	for (unsigned int i = 0; i < XFS_FANOUT && !is_stopped(fs); i++) {
-		int err = buf_get(fs, child_of(block, i), &buf);
+		int err = xfs_buf_get(fs, child_of(block, i), &buf);
 
 		if (err)
 			return err;
 		if (i == block % XFS_FANOUT)
-			buf_write(buf);
-		buf_put(buf);
+			xfs_buf_write(buf);
+		xfs_buf_put(buf);
 	}
-	thread_yield();
+	if (fs->between)
+		fs->between();
+	else
+		thread_yield();
 	return 0;
 }
 
@@ -350,7 +353,7 @@ static int list_directory(struct xfs *fs, uint32_t block)
 static int walk(struct xfs *fs, uint32_t block)
 {
 	struct buf *buf;
-	int err = buf_get(fs, block, &buf);
+	int err = xfs_buf_get(fs, block, &buf);
 
 	if (err)
 		return err;
@@ -360,7 +363,7 @@ static int walk(struct xfs *fs, uint32_t block)
 		if (child_of(block, i) < fs->nr_inner)
 			err = walk(fs, child_of(block, i));
 	check_mapped(buf);
-	buf_put(buf);
+	xfs_buf_put(buf);
 	return err;
 }
 

@@ -17,9 +17,9 @@
 #define XFS_BUF_PAGES 16u
 
 struct xfs_cache_stats {
-	uint64_t gets, hits, evictions, writes;
-	uint64_t cached; /* buffers, now */
-	uint64_t wrong;	 /* contents that were not as they should be */
+	uint64_t gets, hits, evictions, writes; /* since xfs_cache_start */
+	uint64_t cached;			/* buffers, now */
+	uint64_t wrong;				/* contents that were not as they should be */
 	uint64_t short_of_memory;
 };
 
@@ -42,6 +42,8 @@ struct xfs {
 	uint64_t seed;
 	struct xfs_block *blocks;
 	const bool *stop; /* set by others: a walk ends early */
+	/* Called between directories, if not NULL, instead of letting other threads run. */
+	void (*between)(void);
 };
 
 /* levels: 1 is the root alone. -XEN_ENOMEM. */

@@ -21,6 +21,7 @@ static const struct keeper *keepers[MAX_KEEPERS];
 static unsigned int nr_keepers;
 static unsigned int nr_queued; /* removals at the start of the batch that is under way */
 static struct pvmm_ledger_stats stats;
+static bool is_unguarded; /* pins leave stale mappings alone */
 
 /* Whether this vCPU is inside the ledger: it has its lock, or is asking notifiers. */
 static unsigned int inside[PVMM_MAX_VCPUS];
@@ -34,6 +35,7 @@ void ledger_init(void)
 	nr_keepers = 0;
 	notifiers = NULL;
 	stats = (struct pvmm_ledger_stats){0};
+	is_unguarded = false;
 	for (unsigned int i = 0; i < PVMM_MAX_VCPUS; i++)
 		inside[i] = 0;
 }
@@ -193,6 +195,11 @@ void ledger_reclaim(void)
 
 /* --- pages that become page tables --- */
 
+void pvmm_ledger_guard(bool is_guarded)
+{
+	__atomic_store_n(&is_unguarded, !is_guarded, __ATOMIC_RELAXED);
+}
+
 struct check {
 	unsigned int nr_live, nr_stale;
 	bool ask;
@@ -220,7 +227,7 @@ int ledger_check_tables(for_each_table_fn *for_each, const void *tables, unsigne
 	/* The kinds were set before; who maps one of the pages from now on sees them. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	for_each(tables, check_table, &c);
-	*nr_stale = c.nr_stale;
+	*nr_stale = __atomic_load_n(&is_unguarded, __ATOMIC_RELAXED) ? 0 : c.nr_stale;
 	return c.nr_live ? -XEN_EBUSY : 0;
 }
 

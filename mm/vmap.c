@@ -280,8 +280,12 @@ static int give_up(const void *addr, bool is_vmalloc, uint32_t giver)
 		return 0;
 	}
 	set_state(area, PVMM_VMAP_STALE);
-	pages_to_stale(area);
+	/*
+	 * Listed and counted first: a page may be free as soon as it has lost its reference, and
+	 * who wants it as a table then looks here for its mapping, and waits for the lock.
+	 */
 	stale_add(area);
+	pages_to_stale(area);
 	pvmm_spin_unlock(&pool->lock);
 	purge_if_enough(pool);
 	return 0;

@@ -51,6 +51,13 @@ PVMM_API void pvmm_notifier_remove(struct pvmm_notifier *notifier);
  */
 PVMM_API uint64_t pvmm_purge(void);
 
+/*
+ * Unguarded, a page becomes a page table with what stale mappings it has, as in a kernel that knows
+ * nothing of this, and Xen refuses. For showing and measuring what the guard is good for; guarded
+ * at boot.
+ */
+PVMM_API void pvmm_ledger_guard(bool is_guarded);
+
 /* Whether the page has no mapping, live or stale, but the direct map's. */
 static inline bool pvmm_page_is_clean(const struct pvmm_page *page)
 {

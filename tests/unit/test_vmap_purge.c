@@ -5,6 +5,7 @@
  * again only behind a flush (R13).
  */
 #include <pvmm/batch.h>
+#include <pvmm/check.h>
 #include <pvmm/clock.h>
 #include <pvmm/ledger.h>
 #include <pvmm/vmap.h>
@@ -364,6 +365,35 @@ static void a_stale_page_becomes_a_table(void **state)
 	assert_clean();
 }
 
+/* The guard off, a pin finds nothing to drop, and Xen refuses; on again, the same pin is good. */
+static void unguarded_pins_are_refused(void **state)
+{
+	static struct pvmm_space space;
+	struct pvmm_check_config config = pvmm_check_config(), quiet = config;
+	struct pvmm_page *root;
+	void *addr;
+
+	(void)state;
+	assert_int_equal(pvmm_space_create(&space, "unguarded"), 0);
+	root = pvmm_page(space.root);
+	root->kind = PVMM_PAGE_KERNEL; /* mapped when it was somebody's buffer, and given up */
+	assert_int_equal(pvmm_vmap(&root, 1, PVMM_PROT_RW, NULL, &addr), 0);
+	give_up(addr);
+	root->kind = PVMM_PAGE_L4;
+
+	quiet.report = 0;
+	pvmm_check_configure(&quiet);
+	pvmm_ledger_guard(false);
+	assert_int_equal(pvmm_space_pin(&space), -XEN_EINVAL);
+	assert_int_equal(root->stale, 1);
+	pvmm_ledger_guard(true);
+	assert_int_equal(pvmm_space_pin(&space), 0);
+	assert_int_equal(root->stale, 0);
+	pvmm_check_configure(&config);
+	assert_int_equal(pvmm_space_destroy(&space), 0);
+	assert_clean();
+}
+
 /* --- addresses --- */
 
 /*
@@ -479,6 +509,7 @@ int main(void)
 		PURGE_TEST(two_pages_in_a_batch),
 		PURGE_TEST(a_stale_page_becomes_a_table),
 		PURGE_TEST(addresses_come_back_flushed),
+		PURGE_TEST(unguarded_pins_are_refused),
 		PURGE_TEST(chunks_are_used_again),
 		PURGE_TEST(full_chunks_too),
 		PURGE_TEST(tables_are_made_of_clean_pages),

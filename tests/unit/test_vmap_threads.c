@@ -199,10 +199,84 @@ static void four_vcpus(void **state)
 	assert_int_equal(pvmm_vmap_set_params(&defaults), 0);
 }
 
+/* --- a page that is taken while the area that it was in is being given up --- */
+
+enum { FEW_PAGES = 200, HALF = 80 };
+
+static unsigned int nr_caught; /* pages that had a stale mapping when they were taken */
+static bool is_over;
+
+static void *give_up_memory(void *ctx)
+{
+	struct worker *w = ctx;
+
+	model_set_vcpu(w->vcpu);
+	for (unsigned int i = 0; i < rounds * 10; i++) {
+		void *addr;
+
+		if (pvmm_vmalloc(HALF * PVMM_PAGE_SIZE, NULL, &addr))
+			continue;
+		pvmm_purge(); /* it is the only stale area then */
+		must(w, !pvmm_vfree(addr));
+	}
+	__atomic_store_n(&is_over, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* What it finds free it wants as a table at once: then no mapping of it may be left. */
+static void *take_memory(void *ctx)
+{
+	struct worker *w = ctx;
+
+	model_set_vcpu(w->vcpu);
+	while (!__atomic_load_n(&is_over, __ATOMIC_ACQUIRE)) {
+		struct pvmm_page *page = pvmm_page_alloc(0, PVMM_PAGE_KERNEL);
+
+		if (!page)
+			continue;
+		if (__atomic_load_n(&page->stale, __ATOMIC_ACQUIRE)) {
+			nr_caught++;
+			pvmm_batch_begin();
+			ledger_drop_begin(for_one, page);
+			pvmm_batch_end(NULL);
+			ledger_drop_end(NULL);
+			must(w, pvmm_page_is_clean(page));
+		}
+		pvmm_page_put(page);
+	}
+	return NULL;
+}
+
+/* Free as soon as it has lost its reference, long before the last page of its area has. */
+static void taken_halfway(void **state)
+{
+	static struct worker workers[2] = {{.vcpu = 0}, {.vcpu = 1}};
+
+	(void)state;
+	model_shutdown();
+	model_boot(4096, 1);
+	while (pvmm_free_pages() > FEW_PAGES)
+		assert_non_null(pvmm_page_alloc(0, PVMM_PAGE_KERNEL));
+	is_over = false;
+	model_threads(true);
+	assert_int_equal(pthread_create(&workers[0].thread, NULL, give_up_memory, &workers[0]), 0);
+	model_vcpu_up(1);
+	assert_int_equal(pthread_create(&workers[1].thread, NULL, take_memory, &workers[1]), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
+		assert_int_equal(workers[i].problems, 0);
+	}
+	model_threads(false);
+	print_message("# %u pages were taken with a stale mapping\n", nr_caught);
+	pvmm_purge();
+	assert_clean();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		UNIT_TEST(four_vcpus),
+		UNIT_TEST(taken_halfway),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
