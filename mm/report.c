@@ -4,9 +4,11 @@
  * done. Decides nothing and changes nothing.
  */
 #include <pvmm/clock.h>
+#include <pvmm/kmap.h>
 #include <pvmm/log.h>
 #include <pvmm/owner.h>
 #include <pvmm/p2m.h>
+#include <pvmm/vcpu.h>
 #include <pvmm/vmap.h>
 #include "check.h"
 
@@ -92,6 +94,17 @@ static void print_area(pvmm_va_t va)
 		pvmm_owner_print_stack("  given up by ", pvmm_owner_stack(info.giver_up));
 }
 
+static void print_slot(pvmm_va_t va)
+{
+	unsigned int slot = (unsigned int)((va - PVMM_KMAP_BASE) >> PVMM_PAGE_SHIFT);
+
+	if (slot < PVMM_MAX_VCPUS * PVMM_KMAP_LOCAL_SLOTS)
+		pvmm_print("kmap region, short-lived slot %u of vCPU %u\n",
+			   slot % PVMM_KMAP_LOCAL_SLOTS, slot / PVMM_KMAP_LOCAL_SLOTS);
+	else
+		pvmm_print("kmap region, slot %u\n", slot);
+}
+
 /* What the address belongs to, in words. */
 static void print_place(const struct sighting *s)
 {
@@ -108,8 +121,7 @@ static void print_place(const struct sighting *s)
 	else if (m->va - PVMM_VMAP_BASE < PVMM_VMAP_BYTES)
 		print_area(m->va);
 	else if (m->va - PVMM_KMAP_BASE < PVMM_KMAP_BYTES)
-		pvmm_print("kmap region, slot %llu\n",
-			   ULL((m->va - PVMM_KMAP_BASE) >> PVMM_PAGE_SHIFT));
+		print_slot(m->va);
 	else if (m->va >= PVMM_KERNEL_BASE)
 		pvmm_print("kernel image, %pS\n", (void *)(uintptr_t)m->va);
 	else

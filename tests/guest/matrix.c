@@ -67,6 +67,11 @@ static void freed_table(void)
 	matrix_run(&matrix_kinds[9]);
 }
 
+static void local_kmap_slot(void)
+{
+	matrix_run(&matrix_kinds[10]);
+}
+
 static void twins(void)
 {
 	uint64_t strays = pvmm_check_stats().strays;
@@ -134,6 +139,7 @@ const struct suite suite_matrix = {
 			{"a second direct-map entry", in_the_direct_map},
 			{"a table changed behind the manager's back", behind_the_back},
 			{"a kmap slot", kmap_slot},
+			{"a short-lived kmap slot of another vCPU", local_kmap_slot},
 			{"a live vmap", live_vmap},
 			{"a stale vmap that a purge has missed", stale_vmap},
 			{"a user mapping, pinned and not loaded", not_loaded},

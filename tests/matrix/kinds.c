@@ -5,6 +5,7 @@
  */
 #include <pvmm/alloc.h>
 #include <pvmm/hypercall.h>
+#include <pvmm/kmap.h>
 #include <pvmm/ledger.h>
 #include <pvmm/p2m.h>
 #include <pvmm/vmap.h>
@@ -78,7 +79,7 @@ static void undo_in_region(pfn_t page)
 	pvmm_page_put(bystander);
 }
 
-/* --- a slot of the kmap region that is not given back --- */
+/* --- slots of the kmap region that are not given back --- */
 
 static pvmm_va_t va_in_kmap(void)
 {
@@ -94,6 +95,24 @@ static void undo_in_kmap(pfn_t page)
 {
 	(void)page;
 	map_at(va_in_kmap(), 0);
+	pvmm_page_put(bystander);
+}
+
+/* The first of vCPU 1's own, which only that vCPU looks at. */
+static pvmm_va_t va_in_local_kmap(void)
+{
+	return PVMM_KMAP_BASE + PVMM_KMAP_LOCAL_SLOTS * PVMM_PAGE_SIZE;
+}
+
+static bool make_in_local_kmap(pfn_t page)
+{
+	return map_at(va_in_local_kmap(), entry_of(page, PVMM_PROT_RW));
+}
+
+static void undo_in_local_kmap(pfn_t page)
+{
+	(void)page;
+	map_at(va_in_local_kmap(), 0);
 	pvmm_page_put(bystander);
 }
 
@@ -288,5 +307,7 @@ const struct matrix_kind matrix_kinds[] = {
 	 undo_in_hidden_table, .unseen = true},
 	{"a table that was freed itself", take_bystander, make_in_freed_table, undo_in_freed_table,
 	 .unseen = true, .modes = PVMM_CHECK_ALLOC},
+	{"a short-lived kmap slot of another vCPU", take_bystander, make_in_local_kmap,
+	 undo_in_local_kmap, va_in_local_kmap, .space = &pvmm_kernel_space},
 	{0},
 };
