@@ -134,6 +134,18 @@ static void abandon(struct vmap_area *area)
 	area_destroy(area);
 }
 
+/* Its pages are taken, or one of them was not to be had (err): the entries, or nothing at all. */
+static int finish(struct vmap_area *area, int err, const mfn_t *mfns, void **addr)
+{
+	if (!err)
+		err = make_entries(area, mfns);
+	if (err)
+		abandon(area);
+	else
+		*addr = (void *)(uintptr_t)area->va;
+	return err;
+}
+
 int pvmm_vmap(struct pvmm_page *const *pages, uint64_t nr_pages, uint64_t prot,
 	      const struct pvmm_vmap_how *how, void **addr)
 {
@@ -152,13 +164,7 @@ int pvmm_vmap(struct pvmm_page *const *pages, uint64_t nr_pages, uint64_t prot,
 		if (err)
 			break;
 	}
-	if (!err)
-		err = make_entries(area, NULL);
-	if (err)
-		abandon(area);
-	else
-		*addr = (void *)(uintptr_t)area->va;
-	return err;
+	return finish(area, err, NULL, addr);
 }
 
 int pvmm_vmap_frames(const mfn_t *mfns, uint64_t nr_pages, uint64_t prot,
@@ -184,13 +190,7 @@ int pvmm_vmap_frames(const mfn_t *mfns, uint64_t nr_pages, uint64_t prot,
 		if (err)
 			break;
 	}
-	if (!err)
-		err = make_entries(area, mfns);
-	if (err)
-		abandon(area);
-	else
-		*addr = (void *)(uintptr_t)area->va;
-	return err;
+	return finish(area, err, mfns, addr);
 }
 
 int pvmm_vmalloc(uint64_t len_bytes, const struct pvmm_vmap_how *how, void **addr)
@@ -219,13 +219,7 @@ int pvmm_vmalloc(uint64_t len_bytes, const struct pvmm_vmap_how *how, void **add
 		if (err)
 			break;
 	}
-	if (!err)
-		err = make_entries(area, NULL);
-	if (err)
-		abandon(area);
-	else
-		*addr = (void *)(uintptr_t)area->va;
-	return err;
+	return finish(area, err, NULL, addr);
 }
 
 /* --- giving up --- */
