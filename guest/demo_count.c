@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * demo=count: what vmap areas cost in traps, and then an address space of 100 tables is pinned and
- * unpinned as often as a number typed on the console says, and what the guest has counted meanwhile
- * is printed: for comparing with what the hypervisor has counted (tests/xl/counters.t). "quit"
- * ends.
+ * demo=count: what vmap areas and ranges of user memory cost in traps, and then an address space of
+ * 100 tables is pinned and unpinned as often as a number typed on the console says, and what the
+ * guest has counted meanwhile is printed: for comparing with what the hypervisor has counted
+ * (tests/xl/counters.t). "quit" ends.
  */
 #include <pvmm/alloc.h>
 #include <pvmm/cmdline.h>
@@ -18,7 +18,7 @@
 
 #define USER_VA	  0x0000000000400000ULL
 #define NR_TABLES 100
-#define NR_L1	  (NR_TABLES - 3) /* one root, one L3, one L2 */
+#define NR_L1	  (NR_TABLES - 4) /* a root for each mode, one L3, one L2 */
 
 static struct pvmm_space space;
 
@@ -97,6 +97,47 @@ static bool count_vmap(void)
 	return good;
 }
 
+/* --- user memory --- */
+
+#define NR_PAGES 1024
+
+static bool in_range(const char *what, int (*run)(struct pvmm_space *, pvmm_va_t, uint64_t))
+{
+	uint64_t traps = pvmm_hypercall_traps();
+
+	if (run(&space, USER_VA, NR_PAGES))
+		return false;
+	pvmm_print("count: 4 MiB %-24s traps %llu\n", what,
+		   (unsigned long long)(pvmm_hypercall_traps() - traps));
+	return true;
+}
+
+static int declare(struct pvmm_space *s, pvmm_va_t va, uint64_t nr_pages)
+{
+	return pvmm_space_region(s, va, nr_pages, PVMM_PROT_RW);
+}
+
+static int protect_and_back(struct pvmm_space *s, pvmm_va_t va, uint64_t nr_pages)
+{
+	int err = pvmm_space_protect_range(s, va, nr_pages, PVMM_PROT_RO);
+
+	return err ? err : pvmm_space_protect_range(s, va, nr_pages, PVMM_PROT_RW);
+}
+
+/* What a kernel's system calls for memory come to, without the calls themselves. */
+static bool count_ranges(void)
+{
+	bool good = !pvmm_space_create(&space, "ranges") && !pvmm_space_activate(&space) &&
+		    in_range("declared", declare) &&
+		    in_range("unmapped untouched", pvmm_space_unmap_range) &&
+		    in_range("declared again", declare) &&
+		    in_range("populated at once", pvmm_space_populate) &&
+		    in_range("protected and back", protect_and_back) &&
+		    in_range("unmapped", pvmm_space_unmap_range);
+
+	return good && !pvmm_space_activate(&pvmm_kernel_space) && !pvmm_space_destroy(&space);
+}
+
 /* --- pins --- */
 
 static bool build(void)
@@ -145,7 +186,7 @@ static bool run(void)
 	char line[32];
 	uint64_t times;
 
-	if (!count_vmap() || !build())
+	if (!count_vmap() || !count_ranges() || !build())
 		return false;
 	pvmm_print("count: %u tables, ready\n", space.nr_tables);
 	while (line_read(line, sizeof(line))) {
