@@ -23,6 +23,7 @@
 #define ULL(v)	 ((unsigned long long)(v))
 #define SECOND	 1000000000ULL
 #define NAP_NS	 10000000ULL
+#define TURN_NS	 10000000ULL
 #define PROGRESS (10 * SECOND)
 
 /* 37,449 blocks of 64 KiB: 2.3 GiB of metadata for each vCPU. */
@@ -75,9 +76,24 @@ static void trouble(const char *what)
 	__atomic_store_n(&soak.stop, true, __ATOMIC_RELAXED);
 }
 
+/* A worker has its vCPU for as long at a time as user code has. */
+static void take_turns(uint64_t *ends_ns)
+{
+	if (pvmm_clock_ns() < *ends_ns)
+		return;
+	thread_yield();
+	*ends_ns = pvmm_clock_ns() + TURN_NS;
+}
+
 /* --- the file systems --- */
 
 static struct xfs file_systems[PVMM_MAX_VCPUS];
+static uint64_t walkers_turn_ends[PVMM_MAX_VCPUS];
+
+static void between_directories(void)
+{
+	take_turns(&walkers_turn_ends[pvmm_this_vcpu()]);
+}
 
 static void walker(void *ctx)
 {
@@ -100,7 +116,7 @@ struct slot {
 };
 
 static struct mapper {
-	uint64_t random;
+	uint64_t random, turn_ends_ns;
 	struct slot slots[MAX_SLOTS];
 } mappers[PVMM_MAX_VCPUS];
 
@@ -198,7 +214,7 @@ static void mapper(void *ctx)
 			give_up(s);
 		else
 			fill_slot(m, s);
-		thread_yield();
+		take_turns(&m->turn_ends_ns);
 	}
 	for (unsigned int i = 0; i < MAX_SLOTS; i++)
 		if (m->slots[i].addr)
@@ -281,6 +297,7 @@ static void begin(void)
 		if (xfs_mount(&file_systems[i], XFS_LEVELS, i))
 			pvmm_panic("soak: no memory for a file system");
 		file_systems[i].stop = &soak.stop;
+		file_systems[i].between = between_directories;
 		mappers[i].random = 0x9e3779b97f4a7c15ULL + i;
 	}
 	start(&parenting, "parent", THREAD_ANYWHERE, parent, NULL);

@@ -3,9 +3,9 @@
  * See xfs.h. Owns the buffers.
  *
  * Invariant, under the cache's lock: a header is in the free list, or in the list of unused buffers
- * (oldest first), or it has users; a block's record names the header that has it. No memory is
- * allocated under the lock, since the page allocator asks for buffers with whatever locks its
- * caller holds (evict_some).
+ * (oldest first), or it has users, or somebody is moving it from the second to the first; a block's
+ * record names the header that has it. No memory is allocated under the lock, since the page
+ * allocator asks for buffers with whatever locks its caller holds (evict_some).
  */
 #include <pvmm/alloc.h>
 #include <pvmm/ledger.h>
@@ -165,32 +165,51 @@ static void pages_put(struct buf *buf)
 	}
 }
 
-/* Under the lock: writes the block back; mapping and pages go. */
-static void xfs_buf_free(struct buf *buf)
+/* Under the lock: writes the block back, so that it can be read again, into another buffer. */
+static void retire(struct buf *buf)
 {
 	struct xfs_block *block = &buf->fs->blocks[buf->block];
 
+	list_remove(&cache.unused, buf);
 	for (unsigned int i = 0; i < XFS_BUF_PAGES; i++)
 		check_page(buf, i, pvmm_page_virt(buf->pages[i]), "the direct map");
 	block->version = buf->version;
 	block->buf = NO_BUF;
-	if (pvmm_vunmap(buf->addr))
-		pvmm_panic("the buffer of block %u is not mapped", buf->block);
-	pages_put(buf);
-	list_append(&cache.free, buf);
 	cache.stats.evictions++;
 	cache.stats.cached--;
 }
 
-/* Those not used for longest. */
+/* Mapping and pages of a retired buffer go: without the lock, since others need not wait for it. */
+static void xfs_buf_free(struct buf *buf)
+{
+	if (pvmm_vunmap(buf->addr))
+		pvmm_panic("the buffer of block %u is not mapped", buf->block);
+	pages_put(buf);
+	pvmm_spin_lock(&cache.lock);
+	list_append(&cache.free, buf);
+	pvmm_spin_unlock(&cache.lock);
+}
+
+/* The buffer that was not used for longest, or NULL. */
+static struct buf *retire_oldest(void)
+{
+	struct buf *buf = NULL;
+
+	pvmm_spin_lock(&cache.lock);
+	if (cache.unused.first != NO_BUF) {
+		buf = &cache.bufs[cache.unused.first];
+		retire(buf);
+	}
+	pvmm_spin_unlock(&cache.lock);
+	return buf;
+}
+
 static void evict(unsigned int nr)
 {
 	struct buf *buf;
 
-	pvmm_spin_lock(&cache.lock);
-	while (nr-- && (buf = list_take_first(&cache.unused)))
+	while (nr-- && (buf = retire_oldest()))
 		xfs_buf_free(buf);
-	pvmm_spin_unlock(&cache.lock);
 }
 
 /* A page that is to be a page table is not a buffer's: those are in use until they are free. */
@@ -394,19 +413,28 @@ int xfs_mount(struct xfs *fs, unsigned int levels, uint64_t seed)
 	return 0;
 }
 
-void xfs_unmount(struct xfs *fs)
+/* The block's buffer, retired; or NULL. */
+static struct buf *retire_block(const struct xfs *fs, uint32_t block)
 {
-	pvmm_spin_lock(&cache.lock);
-	for (uint32_t i = 0; i < fs->nr_blocks; i++) {
-		struct buf *buf;
+	struct buf *buf = NULL;
 
-		if (fs->blocks[i].buf == NO_BUF)
-			continue;
-		buf = &cache.bufs[fs->blocks[i].buf];
-		list_remove(&cache.unused, buf);
-		xfs_buf_free(buf);
+	pvmm_spin_lock(&cache.lock);
+	if (fs->blocks[block].buf != NO_BUF) {
+		buf = &cache.bufs[fs->blocks[block].buf];
+		retire(buf);
 	}
 	pvmm_spin_unlock(&cache.lock);
+	return buf;
+}
+
+void xfs_unmount(struct xfs *fs)
+{
+	for (uint32_t i = 0; i < fs->nr_blocks; i++) {
+		struct buf *buf = retire_block(fs, i);
+
+		if (buf)
+			xfs_buf_free(buf);
+	}
 	if (pvmm_vfree(fs->blocks))
 		pvmm_panic("a file system is unmounted twice");
 }
