@@ -138,9 +138,9 @@ static int one_op(const struct mmuext_op *op)
 	case MMUEXT_UNPIN_TABLE:
 		return unpin(mfn);
 	case MMUEXT_NEW_BASEPTR:
-		return load_root(mfn);
+		return mfn == NO_MFN ? -XEN_EINVAL : load_root(mfn);
 	case MMUEXT_NEW_USER_BASEPTR:
-		if (model.options.pae)
+		if (model.options.pae || mfn == NO_MFN)
 			return -XEN_EINVAL;
 		return replace_root(&v->user_root, mfn ? mfn : NO_MFN);
 	case MMUEXT_TLB_FLUSH_MULTI:

@@ -107,6 +107,9 @@ static void bad_root(void **state)
 
 	(void)state;
 	assert_int_equal(unit_ext_pfn(MMUEXT_NEW_BASEPTR, writable), -XEN_EINVAL);
+	/* The number that stands for "none" is no frame's. (Found by fuzzing.) */
+	assert_int_equal(unit_ext(MMUEXT_NEW_BASEPTR, _mfn(UINT64_MAX)), -XEN_EINVAL);
+	assert_int_equal(unit_ext(MMUEXT_NEW_USER_BASEPTR, _mfn(UINT64_MAX)), -XEN_EINVAL);
 	unit_poke(root, 0, unit_pte(writable, PVMM_PROT_TABLE));
 	assert_int_equal(unit_ext_pfn(MMUEXT_NEW_BASEPTR, root), -XEN_EINVAL);
 	assert_true(mfn_eq(model_root(), kernel));
