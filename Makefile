@@ -122,7 +122,7 @@ run: ## shows the main job on real Xen (HYPERVISOR=debug|release, LAB=qemu|host)
 	$(STAGE) "build" $(SUBMAKE) all
 	$(if $(filter host,$(LAB)),,$(STAGE) "laboratory" lab/setup)
 	$(STAGE) "stale mappings meet page tables, under xl" lab/run --hypervisor=$(HYPERVISOR) \
-		--timeout=120 tests/xl/story.sh "pvmm-guest=$(GUEST)" xl-configs/demo.cfg
+		--timeout=300 tests/xl/story.sh "pvmm-guest=$(GUEST)" xl-configs/demo.cfg
 
 # How long is the script's, so it goes in as a file.
 MINUTES ?= 30
