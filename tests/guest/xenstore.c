@@ -3,13 +3,17 @@
  * The store as a domU meets it: its own home to read, data/ below it to write, watches,
  * transactions, refusals, and all vCPUs at once. The other end is dom0's xenstored.
  */
+#include <pvmm/alloc.h>
 #include <pvmm/cmdline.h>
 #include <pvmm/kernel.h>
+#include <pvmm/ledger.h>
 #include <pvmm/log.h>
 #include <pvmm/stats.h>
 #include <pvmm/vcpu.h>
+#include <pvmm/vmap.h>
 #include <pvmm/xen.h>
 #include <pvmm/xenstore.h>
+#include "control.h"
 #include "suites.h"
 #include "thread.h"
 #include "together.h"
@@ -213,6 +217,40 @@ static void every_vcpu_gets_its_own_answers(void)
 	CHECK_EQUAL(pvmm_store_rm(NO_TX, HOME), 0);
 }
 
+/* --- the reference kernel's counters (guest/counters.c) --- */
+
+static bool leave_a_stale_mapping_and_purge(void)
+{
+	struct pvmm_page *page = pvmm_page_alloc(0, PVMM_PAGE_KERNEL);
+	struct pvmm_vmap_how how = {.policy = PVMM_VMAP_LAZY};
+	void *addr;
+	bool good = page && !pvmm_vmap(&page, 1, PVMM_PROT_RW, &how, &addr) && !pvmm_vunmap(addr);
+
+	if (page)
+		pvmm_page_put(page);
+	return pvmm_purge() && good;
+}
+
+static void counters_are_published_when_they_change(void)
+{
+	uint64_t before, after, sends;
+
+	counters_forget();
+	CHECK_EQUAL(counters_publish(), 0);
+	CHECK_EQUAL(pvmm_store_read(NO_TX, "data/pvmm/purges", value, sizeof(value), NULL), 0);
+	CHECK(pvmm_parse_number(value, &before) && before == pvmm_ledger_stats().purges);
+
+	sends = pvmm_hypercall_count(__HYPERVISOR_event_channel_op);
+	CHECK_EQUAL(counters_publish(), 0);
+	CHECK_EQUAL(pvmm_hypercall_count(__HYPERVISOR_event_channel_op), sends);
+
+	CHECK(leave_a_stale_mapping_and_purge());
+	CHECK_EQUAL(counters_publish(), 0);
+	CHECK_EQUAL(pvmm_store_read(NO_TX, "data/pvmm/purges", value, sizeof(value), NULL), 0);
+	CHECK(pvmm_parse_number(value, &after) && after == before + 1);
+	CHECK_EQUAL(pvmm_store_rm(NO_TX, "data/pvmm"), 0);
+}
+
 const struct suite suite_xenstore = {
 	.name = "xenstore",
 	.about = "the toolstack's tree: reading, writing, watches, transactions",
@@ -229,6 +267,8 @@ const struct suite suite_xenstore = {
 			 a_transaction_commits_whole_or_not_at_all},
 			{"a conflict is said", a_conflict_is_said},
 			{"every vCPU gets its own answers", every_vcpu_gets_its_own_answers},
+			{"counters are published when they change",
+			 counters_are_published_when_they_change},
 			{NULL, NULL},
 		},
 };
