@@ -35,6 +35,8 @@ void console_init(const struct start_info *si);
 void console_use_directmap(const struct start_info *si);
 void console_enable_events(void);
 
+void store_init(const struct start_info *si);
+
 void traps_init(void);
 void events_init(void);
 void timer_init(void);

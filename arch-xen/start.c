@@ -149,6 +149,7 @@ void start_of_day(const struct start_info *si, uint64_t boot_rsp)
 	boot_map_all(&start_info, stack_end);
 	fault_report_walks();
 	console_enable_events();
+	store_init(&start_info);
 	calls_init();
 	pvmm_events_restore(true);
 	vcpus_start();

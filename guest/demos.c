@@ -4,6 +4,7 @@
 #include "demo.h"
 
 const struct demo *const demos[] = {
-	&demo_xfs,   &demo_stray,    &demo_echo, &demo_count,	&demo_bench, &demo_fault,
-	&demo_panic, &demo_overflow, &demo_hang, &demo_process, &demo_soak,  NULL,
+	&demo_xfs,   &demo_stray, &demo_echo,	  &demo_count, &demo_bench,
+	&demo_fault, &demo_panic, &demo_overflow, &demo_hang,  &demo_process,
+	&demo_soak,  &demo_idle,  NULL,
 };

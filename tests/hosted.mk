@@ -35,7 +35,8 @@ HOSTED_LDFLAGS := -Wl,--wrap=pvmm_page_free
 # What of the library runs hosted: all of mm/ and hypercall/ but the trap itself, and those files of
 # arch-xen/ that know nothing of Xen.
 HOSTED_SRC := $(wildcard mm/*.c hypercall/*.c tests/model/*.c) \
-	$(wildcard arch-xen/format.c arch-xen/cmdline.c arch-xen/options.c arch-xen/check_options.c)
+	$(wildcard arch-xen/format.c arch-xen/cmdline.c arch-xen/options.c arch-xen/check_options.c \
+	arch-xen/xenstore.c arch-xen/xenstore_ring.c)
 
 HOSTED_TEST_SRC := $(wildcard tests/unit/test_*.c)
 HOSTED_HELP_SRC := $(filter-out $(HOSTED_TEST_SRC),$(wildcard tests/unit/*.c))

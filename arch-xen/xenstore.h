@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the parts of the store's client tell each other: xenstore.c, what is asked and answered;
+ * xenstore_ring.c, bytes; xenstore_port.c, events and waiting. The hosted tests have a port of
+ * their own.
+ */
+#ifndef PVMM_XENSTORE_INTERNAL_H
+#define PVMM_XENSTORE_INTERNAL_H
+
+#include <pvmm/xen.h>
+#include <pvmm/types.h>
+#include <xen/io/xs_wire.h>
+
+struct xs_message {
+	struct xsd_sockmsg head;
+	char payload[XENSTORE_PAYLOAD_MAX + 1]; /* there is always a NUL behind it */
+};
+
+_Static_assert(offsetof(struct xs_message, payload) == sizeof(struct xsd_sockmsg),
+	       "a message is filled byte by byte");
+
+/* --- xenstore_ring.c; the caller has the turn --- */
+
+/* NULL: there is no store. */
+void xs_ring_use(volatile struct xenstore_domain_interface *page);
+bool xs_ring_is_there(void);
+
+/* The message to send next, to be filled in when nothing is left of the one before. */
+struct xs_message *xs_ring_out(void);
+void xs_ring_put(void);
+
+/* Sends what has room. 0: all is sent; -XEN_EAGAIN: not yet; -XEN_EIO: the ring makes no sense. */
+int xs_ring_send(void);
+
+/*
+ * Takes what has come. 0: a whole message, valid until the next call; -XEN_EAGAIN: not yet;
+ * -XEN_EIO: what comes makes no sense, now and for ever.
+ */
+int xs_ring_receive(const struct xs_message **message);
+
+/* Whether there is something to take. Needs no turn. */
+bool xs_ring_has_more(void);
+
+/* --- xenstore.c --- */
+
+/* The store has sent an event. Any context. */
+void xs_wake_watchers(void);
+
+/* --- xenstore_port.c --- */
+
+void xs_port_notify(void);
+
+/* While held, the store's events wake the one that waits and call no handler. */
+void xs_port_hold(void);
+void xs_port_release(void);
+
+/*
+ * Forgets the events that have come; then the caller looks at the ring, and waits for the next one
+ * if there is nothing. False, at once, when the clock has passed deadline_ns.
+ */
+void xs_port_clear(void);
+bool xs_port_wait(uint64_t deadline_ns);
+
+/* Sleeps a little. */
+void xs_port_nap(void);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Owns the store's event channel, and how one waits for it: masked while a request is under way, so
+ * that an event stays pending and SCHEDOP_poll sees it on whichever vCPU; else it wakes the
+ * watchers. Who has the turn (xenstore.c) is the only one to call these, but for xs_port_nap.
+ */
+#include <pvmm/event.h>
+#include <pvmm/hypercall.h>
+#include <pvmm/log.h>
+#include <pvmm/p2m.h>
+#include <pvmm/page.h>
+#include "arch.h"
+#include "xenstore.h"
+
+/* One look at the ring this often, should an event be lost: two domains write its indices. */
+#define POLL_NS 100000000ULL
+
+/* How long one who waits for a turn does not look: less than a request takes. */
+#define NAP_NS 200000ULL
+
+static evtchn_port_t port;
+
+void xs_port_notify(void)
+{
+	/* The port was given to us by the domain builder: no answer could tell us anything new. */
+	(void)pvmm_event_send(port);
+}
+
+void xs_port_hold(void)
+{
+	pvmm_event_mask(port);
+}
+
+void xs_port_release(void)
+{
+	pvmm_event_unmask(port);
+}
+
+void xs_port_clear(void)
+{
+	__atomic_fetch_and(&pvmm_shared_info()->evtchn_pending[port / 64], ~(1UL << (port % 64)),
+			   __ATOMIC_ACQ_REL);
+}
+
+static void poll_until(uint64_t ns)
+{
+	struct sched_poll poll = {.nr_ports = 1, .timeout = ns};
+
+	set_xen_guest_handle(poll.ports, &port);
+	if (pvmm_hc_sched_op(SCHEDOP_poll, &poll))
+		(void)pvmm_hc_sched_op(SCHEDOP_yield, NULL);
+}
+
+bool xs_port_wait(uint64_t deadline_ns)
+{
+	uint64_t now = pvmm_clock_ns();
+
+	if (now >= deadline_ns)
+		return false;
+	poll_until(now + POLL_NS < deadline_ns ? now + POLL_NS : deadline_ns);
+	return true;
+}
+
+void xs_port_nap(void)
+{
+	poll_until(pvmm_clock_ns() + NAP_NS);
+}
+
+static void store_event(pvmm_port_t event_port, void *ctx)
+{
+	(void)event_port, (void)ctx;
+	xs_wake_watchers();
+}
+
+void store_init(const struct start_info *si)
+{
+	pfn_t pfn = pvmm_mfn_to_pfn(_mfn(si->store_mfn));
+
+	if (!pfn_valid(pfn) || !si->store_evtchn)
+		return;
+	port = si->store_evtchn;
+	xs_ring_use(pvmm_pfn_to_virt(pfn));
+	if (pvmm_event_bind(port, store_event, NULL))
+		pvmm_panic("the store's event port %u is out of range", port);
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * See control.h. Owns the two threads and the watches of the first.
+ *
+ * The toolstack writes a word; taking it away is the answer that it waits for. Both happen in one
+ * transaction, so that a word that comes meanwhile is not lost.
+ */
+#include <pvmm/batch.h>
+#include <pvmm/cmdline.h>
+#include <pvmm/ledger.h>
+#include <pvmm/kernel.h>
+#include <pvmm/log.h>
+#include <pvmm/stats.h>
+#include <pvmm/vmap.h>
+#include <pvmm/xenstore.h>
+#include "control.h"
+#include "thread.h"
+
+#define PUBLISH_NS 1000000000ULL
+#define NAP_NS	   50000000ULL
+
+/* Conflicts in a row before a word is left for the watch's next event. */
+#define TRIES 10
+
+static struct thread listener, publisher;
+static bool is_stopping;
+static unsigned int nr_threads;
+
+static void wake(void *ctx)
+{
+	thread_wake(ctx);
+}
+
+static struct pvmm_store_watch shutdown_watch = {
+	.path = "control/shutdown",
+	.wake = wake,
+	.ctx = &listener,
+};
+
+static struct pvmm_store_watch sysrq_watch = {
+	.path = "control/sysrq",
+	.wake = wake,
+	.ctx = &listener,
+};
+
+/* --- taking a word --- */
+
+static int take_once(const char *path, char *word, size_t room_bytes)
+{
+	pvmm_store_tx_t tx;
+	int err = pvmm_store_tx_start(&tx), end;
+
+	if (err)
+		return err;
+	err = pvmm_store_read(tx, path, word, room_bytes, NULL);
+	if (!err && *word)
+		err = pvmm_store_write(tx, path, "");
+	end = pvmm_store_tx_end(tx, !err && *word);
+	return err ? err : end;
+}
+
+/* False when there is none; word is "" then. */
+static bool take_word(const char *path, char *word, size_t room_bytes)
+{
+	int err = -XEN_EAGAIN;
+
+	for (unsigned int i = 0; i < TRIES && err == -XEN_EAGAIN; i++)
+		err = take_once(path, word, room_bytes);
+	if (err && err != -XEN_ENOENT)
+		pvmm_log(PVMM_WARN, "control: %s cannot be read: %s (%d)", path,
+			 pvmm_errno_name(err), err);
+	return !err && *word;
+}
+
+/* --- control/shutdown --- */
+
+static const struct {
+	const char *word;
+	unsigned int reason;
+} reasons[] = {
+	{"poweroff", SHUTDOWN_poweroff},
+	{"halt", SHUTDOWN_poweroff},
+	{"reboot", SHUTDOWN_reboot},
+};
+
+static void look_at_shutdown(void)
+{
+	char word[32];
+
+	if (!take_word(shutdown_watch.path, word, sizeof(word)))
+		return;
+	for (unsigned int i = 0; i < PVMM_ARRAY_SIZE(reasons); i++)
+		if (pvmm_text_equal(word, reasons[i].word)) {
+			pvmm_log(PVMM_INFO, "control: %s, as the toolstack asks", word);
+			pvmm_shutdown(reasons[i].reason);
+		}
+	pvmm_log(PVMM_WARN, "control: \"%s\" asked for, which this kernel does not know", word);
+}
+
+/* --- control/sysrq --- */
+
+static void purge(void)
+{
+	pvmm_print("sysrq: %llu stale mappings removed\n", (unsigned long long)pvmm_purge());
+}
+
+static const struct {
+	char key;
+	const char *does;
+	void (*run)(void);
+} keys[] = {
+	{'m', "memory statistics", pvmm_mm_stats_print},
+	{'p', "purge", purge},
+	{'s', "hypercall statistics", pvmm_stats_print},
+};
+
+static void look_at_sysrq(void)
+{
+	char word[8];
+
+	if (!take_word(sysrq_watch.path, word, sizeof(word)))
+		return;
+	for (unsigned int i = 0; i < PVMM_ARRAY_SIZE(keys); i++)
+		if (word[0] == keys[i].key && !word[1]) {
+			pvmm_log(PVMM_INFO, "control: sysrq '%s': %s", word, keys[i].does);
+			keys[i].run();
+			return;
+		}
+	pvmm_log(PVMM_WARN, "control: sysrq '%s': no such key; there are m, p and s", word);
+}
+
+/* --- the threads --- */
+
+static bool must_stop(void)
+{
+	return __atomic_load_n(&is_stopping, __ATOMIC_ACQUIRE);
+}
+
+static void listen(void *ctx)
+{
+	bool shuts_down, has_key;
+
+	(void)ctx;
+	while (!must_stop()) {
+		thread_block_begin();
+		shuts_down = pvmm_store_watch_fired(&shutdown_watch);
+		has_key = pvmm_store_watch_fired(&sysrq_watch);
+		if (!shuts_down && !has_key && !must_stop())
+			thread_block();
+		else
+			thread_block_cancel();
+		if (shuts_down)
+			look_at_shutdown();
+		if (has_key)
+			look_at_sysrq();
+	}
+}
+
+/* A store that is slow may be back; what else it says it would say again. */
+static void publish(void *ctx)
+{
+	uint64_t next = 0;
+	int err = 0;
+
+	(void)ctx;
+	while (!must_stop() && (!err || err == -XEN_ETIMEDOUT)) {
+		if (pvmm_clock_ns() >= next) {
+			err = counters_publish();
+			next = pvmm_clock_ns() + PUBLISH_NS;
+		}
+		thread_sleep(NAP_NS);
+	}
+	if (err && err != -XEN_ETIMEDOUT)
+		pvmm_log(PVMM_WARN, "control: counters are not published any more: %s (%d)",
+			 pvmm_errno_name(err), err);
+}
+
+static void gone(void *ctx)
+{
+	(void)ctx;
+	__atomic_fetch_sub(&nr_threads, 1, __ATOMIC_RELEASE);
+}
+
+static int start(struct thread *thread, const char *name, void (*run)(void *ctx))
+{
+	int err;
+
+	*thread = (struct thread){
+		.name = name,
+		.only_on = THREAD_ANYWHERE,
+		.run = run,
+		.gone = gone,
+	};
+	__atomic_fetch_add(&nr_threads, 1, __ATOMIC_RELEASE);
+	err = thread_start(thread);
+	if (err)
+		gone(NULL);
+	return err;
+}
+
+/* A watch that the store does not give back any more cannot be lost: it is off the list. */
+static void unwatch(struct pvmm_store_watch *watch)
+{
+	int err = pvmm_store_unwatch(watch);
+
+	if (err)
+		pvmm_log(PVMM_WARN, "control: %s is not unwatched: %s (%d)", watch->path,
+			 pvmm_errno_name(err), err);
+}
+
+static int start_threads(void)
+{
+	int err = start(&listener, "control", listen);
+
+	return err ? err : start(&publisher, "counters", publish);
+}
+
+bool control_start(void)
+{
+	int err = pvmm_store_watch(&shutdown_watch);
+
+	is_stopping = false;
+	counters_forget();
+	if (!err) {
+		err = pvmm_store_watch(&sysrq_watch);
+		if (err)
+			unwatch(&shutdown_watch);
+	}
+	if (!err) {
+		err = start_threads();
+		if (err)
+			control_stop();
+	}
+	if (err)
+		pvmm_log(PVMM_WARN, "control: the toolstack is not heard: %s (%d)",
+			 pvmm_errno_name(err), err);
+	return !err;
+}
+
+void control_stop(void)
+{
+	__atomic_store_n(&is_stopping, true, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&nr_threads, __ATOMIC_ACQUIRE)) {
+		thread_wake(&listener);
+		thread_sleep(NAP_NS);
+	}
+	unwatch(&sysrq_watch);
+	unwatch(&shutdown_watch);
+}

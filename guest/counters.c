@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The manager's counters as the toolstack sees them: data/pvmm/NAME below the domain's home, which
+ * the domain may write (xenstore-ls /local/domain/ID/data). Owns what was written last; called by
+ * one thread at a time.
+ */
+#include <pvmm/check.h>
+#include <pvmm/ledger.h>
+#include <pvmm/log.h>
+#include <pvmm/xenstore.h>
+#include "control.h"
+
+enum { REFUSED_PINS, STRAYS, QUARANTINED, PURGES, DROPS, NR };
+
+static const char *const paths[NR] = {
+	[REFUSED_PINS] = "data/pvmm/refused-pins", /* Xen said no to a page table */
+	[STRAYS] = "data/pvmm/strays",		   /* pages with a stray writable mapping */
+	[QUARANTINED] = "data/pvmm/quarantined",   /* pages that are not used any more */
+	[PURGES] = "data/pvmm/purges",		   /* removals of all stale mappings */
+	[DROPS] = "data/pvmm/drops",		   /* ... of one page's, for a pin */
+};
+
+static struct {
+	bool is_there;
+	uint64_t value;
+} written[NR];
+
+void counters_forget(void)
+{
+	for (unsigned int i = 0; i < NR; i++)
+		written[i].is_there = false;
+}
+
+static int publish(unsigned int i, uint64_t value)
+{
+	char text[24];
+	int err;
+
+	if (written[i].is_there && written[i].value == value)
+		return 0;
+	pvmm_snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	err = pvmm_store_write(PVMM_STORE_NO_TX, paths[i], text);
+	written[i].is_there = !err;
+	written[i].value = value;
+	return err;
+}
+
+int counters_publish(void)
+{
+	struct pvmm_check_stats check = pvmm_check_stats();
+	struct pvmm_ledger_stats ledger = pvmm_ledger_stats();
+	const uint64_t values[NR] = {
+		[REFUSED_PINS] = check.refused_pins,
+		[STRAYS] = check.strays,
+		[QUARANTINED] = check.quarantined,
+		[PURGES] = ledger.purges,
+		[DROPS] = ledger.drops,
+	};
+	int err = 0;
+
+	for (unsigned int i = 0; i < NR && !err; i++)
+		err = publish(i, values[i]);
+	return err;
+}
