@@ -87,8 +87,9 @@ static struct pvmm_page *free_buddy(uint64_t pfn, unsigned int order)
 	if (buddy_pfn + (1ULL << order) > pvmm_max_pfn())
 		return NULL;
 	buddy = pvmm_page(_pfn(buddy_pfn));
-	if (buddy->kind != PVMM_PAGE_FREE || !(buddy->flags & PVMM_PAGE_HEAD) ||
-	    buddy->order != order)
+	/* Its owner may be changing what it is; free it becomes under the lock alone. */
+	if (__atomic_load_n(&buddy->kind, __ATOMIC_RELAXED) != PVMM_PAGE_FREE ||
+	    !(buddy->flags & PVMM_PAGE_HEAD) || buddy->order != order)
 		return NULL;
 	return buddy;
 }

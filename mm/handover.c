@@ -246,7 +246,7 @@ static bool replace(struct finding *f, const struct handover *h)
 	}
 	h->for_each(h->of, exchange_entries, &x);
 	h->exchange(h->of, x.old, x.new);
-	x.old->kind = PVMM_PAGE_QUARANTINED;
+	__atomic_store_n(&x.old->kind, PVMM_PAGE_QUARANTINED, __ATOMIC_RELAXED);
 	f->replacement = pvmm_page_pfn(x.new);
 	check_count(&check_stats.quarantined, 1);
 	return true;

@@ -86,7 +86,7 @@ void pvmm_table_free(struct pvmm_page *page)
 			   pvmm_page_kind_name(page->kind), __builtin_return_address(0));
 	/* Somebody may have mapped it, read-only: it stays, as an ordinary page, until that goes.
 	 */
-	page->kind = PVMM_PAGE_KERNEL;
+	__atomic_store_n(&page->kind, PVMM_PAGE_KERNEL, __ATOMIC_RELAXED);
 	pvmm_page_put(page);
 }
 
