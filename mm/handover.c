@@ -11,6 +11,7 @@
 #include <pvmm/spinlock.h>
 #include "check.h"
 #include "ledger.h"
+#include "space.h"
 
 /* A table that is kept is Xen's already, and stays so. */
 static bool changes_hands(const struct pvmm_page *page)
@@ -140,13 +141,12 @@ struct one_by_one {
 	int err;
 };
 
-static int root_op(pfn_t table, unsigned int cmd)
+static int alone(const struct pvmm_page *page, void (*queue)(const struct pvmm_page *page))
 {
 	struct pvmm_batch_failure failure;
 
 	pvmm_batch_begin();
-	pvmm_batch_mmuext(
-		&(struct mmuext_op){.cmd = cmd, .arg1.mfn = mfn_x(pvmm_pfn_to_mfn(table))});
+	queue(page);
 	return pvmm_batch_end(&failure);
 }
 
@@ -159,7 +159,7 @@ static void try_one(struct pvmm_page *page, void *ctx)
 
 	if (pfn_valid(o->refused) || !changes_hands(page))
 		return;
-	err = root_op(pfn, MMUEXT_PIN_L1_TABLE + pvmm_page_table_level(page) - 1);
+	err = alone(page, table_queue_pin);
 	if (!err) {
 		__atomic_fetch_or(&page->flags, PVMM_PAGE_PINNED, __ATOMIC_RELAXED);
 		return;
@@ -174,7 +174,7 @@ static void untry_one(struct pvmm_page *page, void *ctx)
 	if (!(page->flags & PVMM_PAGE_PINNED))
 		return;
 	__atomic_fetch_and(&page->flags, (uint8_t)~PVMM_PAGE_PINNED, __ATOMIC_RELAXED);
-	if (root_op(pvmm_page_pfn(page), MMUEXT_UNPIN_TABLE))
+	if (alone(page, table_queue_unpin))
 		pvmm_panic("pfn 0x%llx cannot be unpinned",
 			   (unsigned long long)pfn_x(pvmm_page_pfn(page)));
 }
@@ -217,12 +217,6 @@ static void exchange_entries(struct pvmm_page *page, void *ctx)
 	}
 }
 
-static void copy_entries(pfn_t to, pfn_t from)
-{
-	for (unsigned int slot = 0; slot < PVMM_PT_ENTRIES; slot++)
-		pvmm_pt_set(to, slot, pvmm_pt_entries(from)[slot]);
-}
-
 /*
  * Puts a fresh page with the same contents in the place of a table that is building. First the page
  * is asked about with nothing in it: if Xen takes it so, it was an entry that Xen did not like, and
@@ -238,9 +232,9 @@ static bool replace(struct finding *f, const struct handover *h)
 	x.new = pvmm_table_alloc(pvmm_page_table_level(x.old));
 	if (!x.new)
 		return false;
-	copy_entries(pvmm_page_pfn(x.new), f->pfn);
+	page_copy(x.new, x.old);
 	if (probe_page(x.old, &err) != PROBE_REFUSED) {
-		copy_entries(f->pfn, pvmm_page_pfn(x.new));
+		page_copy(x.old, x.new);
 		pvmm_table_free(x.new);
 		return false;
 	}
