@@ -126,14 +126,22 @@ run: ## shows the main job on real Xen (HYPERVISOR=debug|release, LAB=qemu|host)
 
 # How long is the script's, so it goes in as a file.
 MINUTES ?= 30
-soak: ## everything at once under xl, with 1 and with 2 vCPUs (MINUTES=30 HYPERVISOR=debug|release)
+WHAT	?= work
+CYCLES	?=
+soak: ## everything at once under xl, with 1 and with 2 vCPUs (MINUTES=30); WHAT=NAME CYCLES=N: tests/xl/soak-NAME.sh
 	$(STAGE) "packages" lab/packages build $(if $(filter host,$(LAB)),,lab)
 	$(STAGE) "build" $(SUBMAKE) all
 	$(if $(filter host,$(LAB)),,$(STAGE) "laboratory" lab/setup)
 	@echo $$(($(MINUTES) * 60)) > $(BUILD)/soak-seconds
-	$(STAGE) "soak, $(MINUTES) minutes" lab/run --hypervisor=$(HYPERVISOR) \
-		--timeout=$$(($(MINUTES) * 60 + 300)) tests/xl/soak.sh "pvmm-guest=$(GUEST)" \
-		xl-configs/test.cfg $(BUILD)/soak-seconds
+	@echo $(CYCLES) > $(BUILD)/soak-cycles
+	$(STAGE) "soak: $(WHAT)$(if $(CYCLES),$(comma) $(CYCLES) cycles)$(if $(filter work,$(WHAT)),$(comma) $(MINUTES) minutes)" \
+		lab/run --hypervisor=$(HYPERVISOR) --timeout=$(SOAK_TIMEOUT) \
+		tests/xl/soak-$(WHAT).sh "pvmm-guest=$(GUEST)" \
+		$(wildcard xl-configs/*.cfg) $(filter-out tests/xl/soak-$(WHAT).sh,$(wildcard tests/xl/*.sh)) \
+		$(BUILD)/soak-seconds $(BUILD)/soak-cycles
+comma	:= ,
+# Cycles take seconds under emulation.
+SOAK_TIMEOUT = $(if $(filter work,$(WHAT)),$$(($(MINUTES) * 60 + 300)),14400)
 
 # One small program for each test, so that prove shows what it runs and adds it all up.
 HYPERVISORS = $(if $(filter host,$(LAB)),host,debug release)

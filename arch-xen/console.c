@@ -22,7 +22,11 @@
 static struct pvmm_spinlock lock = PVMM_SPINLOCK_INIT;
 static volatile struct xencons_interface *ring;
 static evtchn_port_t port;
-static uint64_t lost; /* bytes dropped since the reader stopped reading */
+static uint64_t lost;	 /* bytes dropped since the reader stopped reading */
+static bool line_stands; /* what was written last is a line that is being edited */
+
+static pvmm_console_fn *on_input;
+static void *on_input_ctx;
 
 static uint32_t out_used(void)
 {
@@ -109,7 +113,8 @@ static void say_lost(void)
 	put_text(text, (size_t)len);
 }
 
-void pvmm_console_write(const char *text, size_t len_bytes)
+/* is_edit: it is part of a line that stands, or the end of one. */
+static void write_text(const char *text, size_t len_bytes, bool is_edit)
 {
 	bool were_on;
 
@@ -122,10 +127,29 @@ void pvmm_console_write(const char *text, size_t len_bytes)
 	pvmm_spin_lock(&lock);
 	if (lost && out_used() < sizeof(ring->out) / 2)
 		say_lost();
+	if (line_stands && !is_edit)
+		put_text("\n", 1);
 	put_text(text, len_bytes);
+	if (len_bytes)
+		line_stands = is_edit && text[len_bytes - 1] != '\n';
 	notify();
 	pvmm_spin_unlock(&lock);
 	pvmm_events_restore(were_on);
+}
+
+void pvmm_console_write(const char *text, size_t len_bytes)
+{
+	write_text(text, len_bytes, false);
+}
+
+void pvmm_console_edit(const char *text, size_t len_bytes)
+{
+	write_text(text, len_bytes, true);
+}
+
+bool pvmm_console_line_stands(void)
+{
+	return __atomic_load_n(&line_stands, __ATOMIC_RELAXED);
 }
 
 void pvmm_console_flush(void)
@@ -193,8 +217,18 @@ void console_use_directmap(const struct start_info *si)
 
 static void console_event(pvmm_port_t event_port, void *ctx)
 {
+	pvmm_console_fn *fn = __atomic_load_n(&on_input, __ATOMIC_ACQUIRE);
+
 	/* Whoever waits looks at the ring himself; the event has woken him. */
 	(void)event_port, (void)ctx;
+	if (fn && ring->in_prod != ring->in_cons)
+		fn(on_input_ctx);
+}
+
+void pvmm_console_on_input(pvmm_console_fn *fn, void *ctx)
+{
+	on_input_ctx = ctx;
+	__atomic_store_n(&on_input, fn, __ATOMIC_RELEASE);
 }
 
 void console_enable_events(void)

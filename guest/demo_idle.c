@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * demo=idle: stays up and does nothing but listen to the toolstack (control.h), until it is told to
- * shut down: xl shutdown, xl reboot, xl sysrq, xenstore-ls.
+ * shut down (xl shutdown, xl reboot, xl sysrq, xenstore-ls) and to what is typed on its console.
  */
 #include <pvmm/log.h>
 #include "control.h"
 #include "demo.h"
 #include "housekeeper.h"
+#include "shell.h"
 #include "thread.h"
 
 #define NAP_NS 3600000000000ULL
@@ -20,6 +21,8 @@ static bool stay_up(void)
 		return false;
 	}
 	pvmm_print("idle: up, until xl says otherwise\n");
+	if (shell_start())
+		pvmm_print("idle: no memory for what is typed on the console\n");
 	for (;;)
 		thread_sleep(NAP_NS);
 }

@@ -5,7 +5,7 @@
  * and given up in any order; processes fork, touch, exec and end; stale mappings are purged and
  * free pages swept now and then. In the end it is all taken down, and every page must be back.
  *
- * Lines begin with "soak:"; the last one says "passed" or "FAILED" (tests/xl/soak.sh reads it).
+ * Lines begin with "soak:"; the last one says "passed" or "FAILED" (tests/xl/soak-work.sh reads it).
  */
 #include <pvmm/alloc.h>
 #include <pvmm/check.h>
@@ -18,6 +18,7 @@
 #include "demo.h"
 #include "housekeeper.h"
 #include "process.h"
+#include "shell.h"
 #include "suite.h"
 #include "xfs.h"
 
@@ -294,7 +295,8 @@ static void begin(void)
 {
 	unsigned int nr = pvmm_nr_vcpus();
 
-	if (xfs_cache_start(PVMM_VMAP_DEFAULT, RESERVE_PAGES) || housekeeper_start())
+	if (xfs_cache_start(PVMM_VMAP_DEFAULT, RESERVE_PAGES) || housekeeper_start() ||
+	    shell_start())
 		pvmm_panic("soak: no memory to begin with");
 	hears_toolstack = control_start();
 	for (unsigned int i = 0; i < nr; i++) {
@@ -318,6 +320,7 @@ static void end(void)
 	housekeeper_stop();
 	if (hears_toolstack)
 		control_stop();
+	shell_stop();
 	for (unsigned int i = 0; i < pvmm_nr_vcpus(); i++)
 		xfs_unmount(&file_systems[i]);
 	xfs_cache_stop();

@@ -255,6 +255,33 @@ int process_wait(struct process *parent, int *status)
 	return pid;
 }
 
+/* What is printed of one, noted under the lock: the console may keep its writer waiting. */
+static bool note(const struct process *p, char *text, size_t len_bytes)
+{
+	bool is_there;
+
+	pvmm_spin_lock(&lock);
+	is_there = p->state != PROCESS_NONE;
+	if (is_there)
+		pvmm_snprintf(text, len_bytes, "%5d %6d %-8s %-10s %7u %7u", p->pid,
+			      p->parent ? p->parent->pid : 0,
+			      p->state == PROCESS_ZOMBIE ? "ended" : "alive", p->program->name,
+			      p->space->nr_pages, p->space->nr_tables);
+	pvmm_spin_unlock(&lock);
+	return is_there;
+}
+
+void processes_print(void)
+{
+	char text[80];
+
+	pvmm_print("%5s %6s %-8s %-10s %7s %7s\n", "pid", "parent", "state", "program", "pages",
+		   "tables");
+	for (const struct process *p = processes; p < processes + MAX_PROCESSES; p++)
+		if (note(p, text, sizeof(text)))
+			pvmm_print("%s\n", text);
+}
+
 unsigned int processes_alive(void)
 {
 	unsigned int nr = 0;

@@ -50,6 +50,9 @@ extern struct processes_counts {
 /* Processes that have not ended. */
 unsigned int processes_alive(void);
 
+/* A table of them on the console. */
+void processes_print(void);
+
 /* What the running process asks for. exec returns only an error; fork the child's pid. */
 int process_fork(const struct pvmm_regs *regs);
 int process_exec(struct pvmm_regs *regs, const char *program, uint64_t arg);

@@ -40,6 +40,8 @@ static struct {
 
 static struct thread *sleepers; /* the first to wake first */
 
+static struct thread *all; /* from their start until their end */
+
 struct vcpu {
 	struct thread *current, *before; /* before: whose stack was left last */
 	struct thread idle;
@@ -244,6 +246,78 @@ static void timer(void *ctx)
 	pvmm_spin_unlock(&lock);
 }
 
+/* --- the list of all --- */
+
+static void list(struct thread *thread)
+{
+	thread->next_of_all = all;
+	all = thread;
+}
+
+static void unlist(struct thread *thread)
+{
+	struct thread **link = &all;
+
+	while (*link != thread)
+		link = &(*link)->next_of_all;
+	*link = thread->next_of_all;
+}
+
+/* What is printed of a thread, noted under the lock: the console may keep its writer waiting. */
+struct row {
+	const char *name;
+	enum thread_state state;
+	bool is_user;
+	int only_on;
+	uint64_t wake_ns;
+};
+
+static unsigned int note_rows(struct row *rows, unsigned int max)
+{
+	bool were_on = pvmm_events_save();
+	unsigned int nr = 0;
+
+	pvmm_spin_lock(&lock);
+	for (const struct thread *t = all; t; t = t->next_of_all, nr++)
+		if (nr < max)
+			rows[nr] =
+				(struct row){t->name, t->state, t->is_user, t->only_on, t->wake_ns};
+	pvmm_spin_unlock(&lock);
+	pvmm_events_restore(were_on);
+	return nr;
+}
+
+void threads_print(void)
+{
+	static const char *const states[] = {
+		[THREAD_RUNNABLE] = "runnable",
+		[THREAD_RUNNING] = "running",
+		[THREAD_BLOCKED] = "blocked",
+		[THREAD_DEAD] = "ending",
+	};
+	static struct row rows[128]; /* one console, one reader */
+	unsigned int nr = note_rows(rows, PVMM_ARRAY_SIZE(rows));
+	uint64_t now = pvmm_clock_ns();
+
+	pvmm_print("%-16s %-8s %-8s %s\n", "thread", "state", "runs", "on vCPU");
+	for (unsigned int i = 0; i < nr && i < PVMM_ARRAY_SIZE(rows); i++) {
+		const struct row *r = &rows[i];
+
+		pvmm_print("%-16s %-8s %-8s ", r->name, r->wake_ns ? "sleeping" : states[r->state],
+			   r->is_user ? "user" : "kernel");
+		if (r->only_on == THREAD_ANYWHERE)
+			pvmm_print("any");
+		else
+			pvmm_print("%d", r->only_on);
+		if (r->wake_ns > now)
+			pvmm_print(", for %llu ms more",
+				   (unsigned long long)(r->wake_ns - now) / 1000000);
+		pvmm_print("\n");
+	}
+	if (nr > PVMM_ARRAY_SIZE(rows))
+		pvmm_print("and %zu more\n", nr - PVMM_ARRAY_SIZE(rows));
+}
+
 /* --- the change of threads --- */
 
 /*
@@ -259,6 +333,9 @@ static void finish_switch(void)
 		pvmm_panic("thread \"%s\" cannot run on its address space: %d", self->name, err);
 	check_stack(before);
 	if (before->state == THREAD_DEAD) {
+		pvmm_spin_lock(&lock);
+		unlist(before);
+		pvmm_spin_unlock(&lock);
 		pvmm_page_free(before->stack, STACK_ORDER);
 		before->gone(before->ctx);
 		return;
@@ -333,6 +410,8 @@ void thread_exit(void)
 	pvmm_panic("thread \"%s\" runs after its end", thread_current()->name);
 }
 
+/* --- starting --- */
+
 int thread_start(struct thread *thread)
 {
 	int err = make_stack(thread);
@@ -342,6 +421,7 @@ int thread_start(struct thread *thread)
 		return err;
 	were_on = pvmm_events_save();
 	pvmm_spin_lock(&lock);
+	list(thread);
 	enqueue(thread);
 	tell(thread);
 	pvmm_spin_unlock(&lock);
@@ -475,6 +555,7 @@ void threads_init(void)
 	if (make_stack(&vcpus[0].idle))
 		pvmm_panic("no memory for the first thread");
 	vcpus[0].current = &boot;
+	list(&boot);
 	for (unsigned int vcpu = 1; vcpu < pvmm_nr_vcpus(); vcpu++)
 		while (!__atomic_load_n(&vcpus[vcpu].current, __ATOMIC_ACQUIRE))
 			pvmm_vcpu_yield();

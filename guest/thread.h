@@ -35,6 +35,7 @@ struct thread {
 	struct thread *next; /* in the queue */
 	uint64_t wake_ns;    /* when it sleeps */
 	struct thread *next_sleeper;
+	struct thread *next_of_all;
 };
 
 /* The boot vCPU's code becomes the thread "main", which stays there. Before any of the others. */
@@ -65,5 +66,8 @@ void thread_block_cancel(void);
 void thread_wake(struct thread *thread);
 
 void thread_sleep(uint64_t ns);
+
+/* A table of all threads on the console. For one reader at a time. */
+void threads_print(void);
 
 #endif

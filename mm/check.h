@@ -70,6 +70,9 @@ void stray_search(const struct search *search);
 /* Fills the finding's sightings with the writable mappings of what is wanted. */
 void stray_find(struct finding *f, enum wanted wanted, struct pvmm_space *space);
 
+/* The same with all mappings of f->pfn, read-only ones and its own place among them. */
+void stray_find_all(struct finding *f);
+
 /* Keeps it as the last one. */
 void stray_record(const struct finding *f);
 
@@ -175,8 +178,9 @@ void report_action(const struct finding *f);
 
 void report_json(const struct finding *f);
 
-/* What an address belongs to, in a word and in words. */
+/* What an address belongs to, in a word; and in words, on lines of their own. */
 const char *report_place(const struct sighting *s);
+void report_print_place(const struct sighting *s);
 const char *report_action_name(enum pvmm_check_action action);
 const char *report_how_name(enum pvmm_check_how how);
 

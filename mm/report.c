@@ -105,8 +105,7 @@ static void print_slot(pvmm_va_t va)
 		pvmm_print("kmap region, slot %u\n", slot);
 }
 
-/* What the address belongs to, in words. */
-static void print_place(const struct sighting *s)
+void report_print_place(const struct sighting *s)
 {
 	const struct pvmm_mapping *m = &s->m;
 
@@ -132,7 +131,7 @@ static void print_mapping(const struct sighting *s)
 {
 	pvmm_print("  still mapped writable at 0x%llx, L1 table pfn 0x%llx slot %u\n", ULL(s->m.va),
 		   ULL(pfn_x(s->m.table)), s->m.slot);
-	print_place(s);
+	report_print_place(s);
 }
 
 /* --- verdicts: one line each --- */

@@ -140,6 +140,16 @@ void stray_find(struct finding *f, enum wanted wanted, struct pvmm_space *space)
 		f->pfn = f->found[0].m.pfn;
 }
 
+void stray_find_all(struct finding *f)
+{
+	stray_search(&(struct search){
+		.wanted = WANTED_PAGE,
+		.pfn = f->pfn,
+		.match = sight,
+		.ctx = f,
+	});
+}
+
 static struct pvmm_stray_record last;
 
 struct pvmm_stray_record pvmm_stray_last(void)

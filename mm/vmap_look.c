@@ -42,6 +42,30 @@ bool pvmm_vmap_find(pvmm_va_t va, struct pvmm_vmap_info *info)
 	return true;
 }
 
+/* The first area in a range of the tree, at page or behind it; areas come and go meanwhile. */
+static bool find_in(const struct vmap_place *place, uint64_t page, struct pvmm_vmap_info *info)
+{
+	uint64_t end = place->is_chunk ? place->end : place->start + 1;
+
+	if (page < place->start || !place->is_chunk)
+		page = place->start;
+	for (; page < end; page++)
+		if (pvmm_vmap_find(page << PVMM_PAGE_SHIFT, info))
+			return true;
+	return false;
+}
+
+bool pvmm_vmap_next(pvmm_va_t va, struct pvmm_vmap_info *info)
+{
+	uint64_t page = va >> PVMM_PAGE_SHIFT;
+	struct vmap_place place;
+
+	for (; vmap_tree_next(page, &place); page = place.end)
+		if (find_in(&place, page, info))
+			return true;
+	return false;
+}
+
 struct pvmm_page *pvmm_vmap_page(const void *addr)
 {
 	pvmm_va_t va = (uintptr_t)addr;

@@ -262,6 +262,22 @@ struct vmap_range *vmap_tree_find(uint64_t page)
 	return n;
 }
 
+bool vmap_tree_next(uint64_t page, struct vmap_place *place)
+{
+	const struct vmap_range *best = NULL;
+
+	pvmm_spin_lock(&lock);
+	for (const struct vmap_range *n = root; n;) {
+		if (page < n->end)
+			best = n;
+		n = page < n->end ? n->left : n->right;
+	}
+	if (best)
+		*place = (struct vmap_place){best->start, best->end, best->is_chunk};
+	pvmm_spin_unlock(&lock);
+	return best;
+}
+
 static void visit_below(const struct vmap_range *n,
 			void (*visit)(const struct vmap_range *range, void *ctx), void *ctx)
 {

@@ -30,6 +30,12 @@ struct vmap_wish {
 	uint64_t low, high; /* only between these pages */
 };
 
+/* Where a range was when it was asked for. */
+struct vmap_place {
+	uint64_t start, end;
+	bool is_chunk;
+};
+
 /* Empties the tree. */
 void vmap_tree_init(void);
 
@@ -39,6 +45,9 @@ void vmap_tree_give(struct vmap_range *range);
 
 /* The range that has this page, or NULL. It stands as long as the caller keeps it from going. */
 struct vmap_range *vmap_tree_find(uint64_t page);
+
+/* Where the range that has this page is, or the first above it; false if there is none. */
+bool vmap_tree_next(uint64_t page, struct vmap_place *place);
 
 /* Calls visit for every range, in order; visit must leave the tree alone. */
 void vmap_tree_visit(void (*visit)(const struct vmap_range *range, void *ctx), void *ctx);

@@ -33,10 +33,10 @@ HOSTED_CFLAGS := -std=c11 -g -O1 $(HOSTED_WARN) $(HOSTED_SANITIZE) -fno-omit-fra
 HOSTED_LDFLAGS := -Wl,--wrap=pvmm_page_free
 
 # What of the library runs hosted: all of mm/ and hypercall/ but the trap itself, and those files of
-# arch-xen/ that know nothing of Xen.
+# arch-xen/ that know nothing of Xen; and of the reference kernel its line editor.
 HOSTED_SRC := $(wildcard mm/*.c hypercall/*.c tests/model/*.c) \
 	$(wildcard arch-xen/format.c arch-xen/cmdline.c arch-xen/options.c arch-xen/check_options.c \
-	arch-xen/xenstore.c arch-xen/xenstore_ring.c)
+	arch-xen/xenstore.c arch-xen/xenstore_ring.c guest/editor.c)
 
 HOSTED_TEST_SRC := $(wildcard tests/unit/test_*.c)
 HOSTED_HELP_SRC := $(filter-out $(HOSTED_TEST_SRC),$(wildcard tests/unit/*.c))

@@ -17,6 +17,14 @@
 /* Any context. A newline is sent as carriage return and newline. */
 PVMM_API void pvmm_console_write(const char *text, size_t len_bytes);
 
+/*
+ * Text of a line that stands: a prompt, what is typed behind it. Whatever is written otherwise
+ * meanwhile begins a line of its own; the line does not stand any more then, and whoever edits it
+ * shows it anew. A newline at the end of the text ends it.
+ */
+PVMM_API void pvmm_console_edit(const char *text, size_t len_bytes);
+PVMM_API bool pvmm_console_line_stands(void);
+
 /* Takes what has been typed, at most len_bytes; returns how much. Does not wait. */
 PVMM_API size_t pvmm_console_read(char *buf, size_t len_bytes);
 
@@ -25,6 +33,13 @@ PVMM_API size_t pvmm_console_read(char *buf, size_t len_bytes);
  * Not from an event handler.
  */
 PVMM_API bool pvmm_console_wait(uint64_t timeout_ns);
+
+/*
+ * fn(ctx) is called by the event handler when something has been typed; it only wakes whoever reads
+ * then. NULL: nobody.
+ */
+typedef void pvmm_console_fn(void *ctx);
+PVMM_API void pvmm_console_on_input(pvmm_console_fn *fn, void *ctx);
 
 /* Waits until everything written has been taken, as patiently as a full ring is waited for. */
 PVMM_API void pvmm_console_flush(void);

@@ -65,6 +65,13 @@ struct pvmm_stray_record {
 PVMM_API struct pvmm_stray_record pvmm_stray_last(void);
 
 /*
+ * Prints all that is known of a page: its state, its counts, who had it, and every mapping with
+ * what the address belongs to. -XEN_EINVAL for a pfn past the end. For an engineer at a console:
+ * looks at every L1 entry.
+ */
+PVMM_API int pvmm_report_page(pfn_t pfn);
+
+/*
  * A full audit: every page's direct-map entry is right and writable exactly when it should be, the
  * free lists hold exactly the free pages, live counts equal the mappings found. Prints each problem
  * and returns how many. For tests: nothing else may run meanwhile.

@@ -116,6 +116,12 @@ struct pvmm_vmap_info {
 /* The area that an address belongs to, or belonged to while its entries stand. Any address. */
 PVMM_API bool pvmm_vmap_find(pvmm_va_t va, struct pvmm_vmap_info *info);
 
+/*
+ * The same, or the first area above: for going through all of them, from info->va and nr_pages on.
+ * Areas that come and go meanwhile may be missed.
+ */
+PVMM_API bool pvmm_vmap_next(pvmm_va_t va, struct pvmm_vmap_info *info);
+
 /* The page that a live area maps at this address; NULL for none, or a frame of somebody else's. */
 PVMM_API struct pvmm_page *pvmm_vmap_page(const void *addr);
 

@@ -372,6 +372,42 @@ static void what_an_address_was(void **state)
 	assert_false(pvmm_vmap_find(PVMM_VMAP_BASE, &info));
 }
 
+/* Small ones of a chunk, large ones between them, live and stale: in the order of addresses. */
+static void one_after_the_other(void **state)
+{
+	static const uint64_t sizes[] = {1, 100, 3, 64, 65, 1, 300, 2};
+	void *addr[PVMM_ARRAY_SIZE(sizes)];
+	struct pvmm_vmap_info info;
+	unsigned int seen = 0;
+	pvmm_va_t va = 0, last = 0;
+
+	(void)state;
+	for (unsigned int i = 0; i < PVMM_ARRAY_SIZE(sizes); i++)
+		assert_int_equal(pvmm_vmalloc(sizes[i] * PVMM_PAGE_SIZE, NULL, &addr[i]), 0);
+	assert_int_equal(pvmm_vfree(addr[2]), 0);
+	while (pvmm_vmap_next(va, &info)) {
+		unsigned int i = 0;
+
+		while (i < PVMM_ARRAY_SIZE(sizes) && (uintptr_t)addr[i] != info.va)
+			i++;
+		assert_in_range(i, 0, PVMM_ARRAY_SIZE(sizes) - 1);
+		assert_int_equal(info.nr_pages, sizes[i]);
+		assert_int_equal(info.state, i == 2 ? PVMM_VMAP_STALE : PVMM_VMAP_LIVE);
+		assert_true(info.va > last);
+		last = info.va;
+		seen |= 1U << i;
+		va = info.va + ((info.nr_pages + 1) << PVMM_PAGE_SHIFT);
+	}
+	assert_int_equal(seen, (1U << PVMM_ARRAY_SIZE(sizes)) - 1);
+	assert_true(pvmm_vmap_next((uintptr_t)addr[1] + 50 * PVMM_PAGE_SIZE, &info));
+	assert_int_equal(info.va, (uintptr_t)addr[1]);
+	for (unsigned int i = 0; i < PVMM_ARRAY_SIZE(sizes); i++)
+		if (i != 2)
+			assert_int_equal(pvmm_vfree(addr[i]), 0);
+	pvmm_purge();
+	assert_false(pvmm_vmap_next(0, &info));
+}
+
 static void map_in_a_batch(void *ctx)
 {
 	pvmm_batch_begin();
@@ -399,6 +435,7 @@ int main(void)
 		VMAP_TEST(vmalloc),
 		VMAP_TEST(wishes),
 		VMAP_TEST(what_an_address_was),
+		VMAP_TEST(one_after_the_other),
 		VMAP_TEST(not_inside_a_batch),
 		UNIT_TEST(a_hundred_thousand),
 	};

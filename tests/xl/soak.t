@@ -6,7 +6,7 @@
 . ./lab.sh
 . ./tap.sh
 
-sh ./soak.sh 20 >soak.out 2>&1
+sh ./soak-work.sh 20 >soak.out 2>&1
 soaked=$?
 sed 's/^/    /' soak.out
 [ $soaked = 0 ] || cat soak.out >&2

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# soak.sh [SECONDS]: two guests at once, with one vCPU and with two, in which everything happens at the
+# soak-work.sh [SECONDS]: two guests at once, with one vCPU and with two, in which everything happens at the
 # same time for so long (or as the file soak-seconds says). Runs in dom0, the laboratory's or a real one.
 # Status 0 only if both have passed and the hypervisor has had nothing to say of them.
 . ./lab.sh
@@ -10,7 +10,7 @@ options="demo=soak soak-seconds=$seconds check=free+sweep:256"
 problems=0
 
 problem() {
-	echo "soak.sh: $*" >&2
+	echo "soak-work.sh: $*" >&2
 	problems=$((problems + 1))
 }
 
@@ -38,5 +38,5 @@ if grep -E "[^0-9a-z]d($ids)(v[0-9]|[^0-9a-z]|\$)|[Dd]omain ($ids)([^0-9]|\$)" x
 	problem "the hypervisor has something to say of domains $ids:"
 	cat xen.guests >&2
 fi
-[ $problems = 0 ] && echo "soak.sh: both have passed"
+[ $problems = 0 ] && echo "soak-work.sh: both have passed"
 exit $((problems != 0))
