@@ -17,12 +17,18 @@ struct vcpu_local {
 	uint64_t id;
 	pvmm_va_t user_stack; /* where what comes from user mode is moved to */
 	bool up;
+	uint8_t nmi_missed; /* one has come while the entry stack was in use */
 	/* Where Xen puts what comes from user mode: at most eight words, and one of our own. */
 	uint64_t entry_stack[ENTRY_STACK_WORDS] __attribute__((aligned(16)));
 };
 
 _Static_assert(offsetof(struct vcpu_local, id) == 0, "hypercall/stub_x86_64.S reads gs:0");
 _Static_assert(offsetof(struct vcpu_local, user_stack) == 8, "entry_x86_64.S reads gs:8");
+_Static_assert(offsetof(struct vcpu_local, nmi_missed) == 17, "entry_x86_64.S writes gs:17");
+
+_Static_assert(sizeof(struct vcpu_local) == 288, "entry_x86_64.S knows where the last one ends");
+
+extern struct vcpu_local vcpu_local[];
 
 /* From the linker script: page-aligned ends of the image's parts. */
 extern char pvmm_image_text_end[], pvmm_image_rodata_end[], pvmm_image_end[];
@@ -75,6 +81,15 @@ void fpu_forbid(void);
 
 /* The last thing before user code goes on; leaves events masked. */
 void user_return(void);
+
+/*
+ * nmi.c. While deferred, an NMI on this vCPU is noted, and said when it is allowed again. nmi_trap
+ * is the trap; nmi_say_missed says what came when it could not even be noted.
+ */
+void nmi_defer(void);
+void nmi_allow(void);
+void nmi_trap(struct pvmm_regs *regs);
+void nmi_say_missed(struct vcpu_local *local);
 
 void syscall_dispatch(struct pvmm_regs *regs);
 void event_upcall(struct pvmm_regs *regs);

@@ -28,6 +28,23 @@ static bool line_stands; /* what was written last is a line that is being edited
 static pvmm_console_fn *on_input;
 static void *on_input_ctx;
 
+/* An NMI has something to print as well, so it waits while this vCPU has the lock. */
+static bool console_lock(void)
+{
+	bool were_on = pvmm_events_save();
+
+	nmi_defer();
+	pvmm_spin_lock(&lock);
+	return were_on;
+}
+
+static void console_unlock(bool were_on)
+{
+	pvmm_spin_unlock(&lock);
+	nmi_allow();
+	pvmm_events_restore(were_on);
+}
+
 static uint32_t out_used(void)
 {
 	uint32_t used = ring->out_prod - __atomic_load_n(&ring->out_cons, __ATOMIC_ACQUIRE);
@@ -123,8 +140,7 @@ static void write_text(const char *text, size_t len_bytes, bool is_edit)
 		return;
 	}
 
-	were_on = pvmm_events_save();
-	pvmm_spin_lock(&lock);
+	were_on = console_lock();
 	if (lost && out_used() < sizeof(ring->out) / 2)
 		say_lost();
 	if (line_stands && !is_edit)
@@ -133,8 +149,7 @@ static void write_text(const char *text, size_t len_bytes, bool is_edit)
 	if (len_bytes)
 		line_stands = is_edit && text[len_bytes - 1] != '\n';
 	notify();
-	pvmm_spin_unlock(&lock);
-	pvmm_events_restore(were_on);
+	console_unlock(were_on);
 }
 
 void pvmm_console_write(const char *text, size_t len_bytes)
@@ -154,23 +169,21 @@ bool pvmm_console_line_stands(void)
 
 void pvmm_console_flush(void)
 {
-	bool were_on = pvmm_events_save();
+	bool were_on;
 
-	if (ring) {
-		pvmm_spin_lock(&lock);
-		(void)wait_for_reader(0);
-		pvmm_spin_unlock(&lock);
-	}
-	pvmm_events_restore(were_on);
+	if (!ring)
+		return;
+	were_on = console_lock();
+	(void)wait_for_reader(0);
+	console_unlock(were_on);
 }
 
 size_t pvmm_console_read(char *buf, size_t len_bytes)
 {
-	bool were_on = pvmm_events_save();
+	bool were_on = console_lock();
 	uint32_t available;
 	size_t nr = 0;
 
-	pvmm_spin_lock(&lock);
 	available = __atomic_load_n(&ring->in_prod, __ATOMIC_ACQUIRE) - ring->in_cons;
 	if (available > sizeof(ring->in))
 		available = 0;
@@ -181,8 +194,7 @@ size_t pvmm_console_read(char *buf, size_t len_bytes)
 	__atomic_store_n(&ring->in_cons, ring->in_cons + (uint32_t)nr, __ATOMIC_RELEASE);
 	if (nr)
 		notify();
-	pvmm_spin_unlock(&lock);
-	pvmm_events_restore(were_on);
+	console_unlock(were_on);
 	return nr;
 }
 

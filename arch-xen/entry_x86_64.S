@@ -13,6 +13,8 @@
 #define VECTOR_SYSCALL 0x100 /* PVMM_TRAP_SYSCALL and PVMM_TRAP_EVENT, pvmm/trap.h */
 #define VECTOR_EVENT   0x200
 #define USER_STACK     8     /* struct vcpu_local, arch.h */
+#define NMI_MISSED     17
+#define VCPU_LOCALS    (32 * 288)
 #define KERNEL_BASE    0xffffffff80000000
 
 /* --- what the domain builder reads --- */
@@ -88,7 +90,10 @@ pvmm_shared_info_page:
 trap_stubs:
 	trap 0, 0
 	trap 1, 0
-	trap 2, 0
+	.balign 32
+	popq	%rcx
+	popq	%r11
+	jmp	nmi_entry
 	trap 3, 0
 	trap 4, 0
 	trap 5, 0
@@ -194,6 +199,27 @@ return_to_regs:
 	addq	$8, %rsp		/* the vector */
 	jmp	pvmm_hypercall_page + HYPERCALL_IRET * 32
 	.size return_to_regs, . - return_to_regs
+
+/*
+ * An NMI may come in the middle of leave_entry_stack, whose stack has no room for more than this:
+ * the NMI is noted and done with. The stack holds the frame: rip, cs, rflags, rsp, ss.
+ */
+	.type nmi_entry, @function
+nmi_entry:
+	testb	$3, 8(%rsp)		/* from user mode: nothing else is on the entry stack */
+	jnz	1f
+	cmpq	$vcpu_local, %rsp
+	jb	1f
+	cmpq	$(vcpu_local + VCPU_LOCALS), %rsp
+	ja	1f
+	movb	$1, %gs:NMI_MISSED
+	pushq	$0			/* flags of the return */
+	jmp	pvmm_hypercall_page + HYPERCALL_IRET * 32
+1:
+	pushq	$0
+	pushq	$2
+	jmp	trap_entry
+	.size nmi_entry, . - nmi_entry
 
 	.type trap_entry, @function
 trap_entry:

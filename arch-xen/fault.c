@@ -20,13 +20,21 @@ void fault_report_walks(void)
 const char *pvmm_trap_name(uint64_t vector)
 {
 	static const char *const names[PVMM_TRAP_VECTORS] = {
-		[PVMM_TRAP_DE] = "#DE divide error",	    [PVMM_TRAP_DB] = "#DB debug",
-		[PVMM_TRAP_BP] = "#BP breakpoint",	    [PVMM_TRAP_OF] = "#OF overflow",
-		[PVMM_TRAP_BR] = "#BR bound range",	    [PVMM_TRAP_UD] = "#UD invalid opcode",
-		[PVMM_TRAP_NM] = "#NM no coprocessor",	    [PVMM_TRAP_TS] = "#TS invalid TSS",
-		[PVMM_TRAP_NP] = "#NP segment not present", [PVMM_TRAP_SS] = "#SS stack fault",
-		[PVMM_TRAP_GP] = "#GP general protection",  [PVMM_TRAP_PF] = "#PF page fault",
-		[PVMM_TRAP_MF] = "#MF x87 error",	    [PVMM_TRAP_AC] = "#AC alignment check",
+		[PVMM_TRAP_DE] = "#DE divide error",
+		[PVMM_TRAP_DB] = "#DB debug",
+		[PVMM_TRAP_NMI] = "NMI",
+		[PVMM_TRAP_BP] = "#BP breakpoint",
+		[PVMM_TRAP_OF] = "#OF overflow",
+		[PVMM_TRAP_BR] = "#BR bound range",
+		[PVMM_TRAP_UD] = "#UD invalid opcode",
+		[PVMM_TRAP_NM] = "#NM no coprocessor",
+		[PVMM_TRAP_TS] = "#TS invalid TSS",
+		[PVMM_TRAP_NP] = "#NP segment not present",
+		[PVMM_TRAP_SS] = "#SS stack fault",
+		[PVMM_TRAP_GP] = "#GP general protection",
+		[PVMM_TRAP_PF] = "#PF page fault",
+		[PVMM_TRAP_MF] = "#MF x87 error",
+		[PVMM_TRAP_AC] = "#AC alignment check",
 		[PVMM_TRAP_XM] = "#XM SIMD error",
 	};
 
@@ -74,7 +82,7 @@ static void print_walk(pvmm_va_t va)
 	pvmm_owner_print(pfn, "             ");
 }
 
-static void print_registers(const struct pvmm_regs *r)
+void print_registers(const struct pvmm_regs *r)
 {
 	pvmm_print("  registers  rax %016lx rbx %016lx rcx %016lx rdx %016lx\n"
 		   "             rsi %016lx rdi %016lx rbp %016lx rsp %016lx\n"

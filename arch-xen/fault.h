@@ -10,4 +10,6 @@ void fault_report(const struct pvmm_regs *regs, pvmm_va_t fault_va);
 /* From here on the kernel's own tables and records can be read for the report. */
 void fault_report_walks(void);
 
+void print_registers(const struct pvmm_regs *regs);
+
 #endif

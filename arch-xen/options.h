@@ -7,4 +7,7 @@
 
 extern const struct pvmm_option library_options[];
 
+/* nmi.c */
+const char *parse_nmi(const char *value);
+
 #endif

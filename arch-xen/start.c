@@ -95,6 +95,7 @@ static void parse_command_line(void)
 {
 	static struct pvmm_option options[MAX_OPTIONS + 1] = {
 		{"loglevel", "error|warn|info|debug", parse_loglevel},
+		{"nmi", "report|panic", parse_nmi},
 		{"check", CHECK_VALUES, parse_check},
 		{"check-action", CHECK_ACTION_VALUES, parse_check_action},
 		{"report", REPORT_VALUES, parse_report},

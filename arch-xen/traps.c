@@ -71,7 +71,9 @@ void trap_dispatch(struct pvmm_regs *regs)
 	/* Xen clears CR0.TS when it delivers this one. */
 	if (regs->vector == PVMM_TRAP_NM)
 		fpu_forbid();
-	if (!resolved(regs, fault_va)) {
+	if (regs->vector == PVMM_TRAP_NMI) {
+		nmi_trap(regs);
+	} else if (!resolved(regs, fault_va)) {
 		dying();
 		fault_report(regs, fault_va);
 		die();
@@ -86,9 +88,8 @@ static unsigned int fill_table(struct trap_info *table)
 	unsigned int nr = 0;
 
 	for (unsigned int vector = 0; vector < PVMM_TRAP_VECTORS; vector++) {
-		if (vector == 2 || vector == 8 || vector == 9 || vector == 15 || vector == 18)
-			continue; /* Xen keeps these: NMI, double fault, machine check; or reserved
-				   */
+		if (vector == 8 || vector == 9 || vector == 15 || vector == 18)
+			continue; /* Xen keeps these: double fault, machine check; or reserved */
 		table[nr++] = (struct trap_info){
 			.vector = (uint8_t)vector,
 			/* int3 and into are for everybody */

@@ -9,10 +9,10 @@
 #include <pvmm/log.h>
 #include <pvmm/paging.h>
 #include <pvmm/user.h>
+#include <pvmm/vcpu.h>
 #include "arch.h"
 
 #define RFLAGS_ALWAYS 0x002 /* the bit that is always one */
-#define RFLAGS_IF     0x200 /* events are on, to Xen */
 
 PVMM_NORETURN void return_to_regs(struct pvmm_regs *regs);
 
@@ -35,7 +35,7 @@ void pvmm_user_regs_init(struct pvmm_regs *regs, pvmm_va_t rip, pvmm_va_t rsp)
 	*regs = (struct pvmm_regs){
 		.rip = rip,
 		.cs = FLAT_USER_CS64,
-		.rflags = RFLAGS_ALWAYS | RFLAGS_IF,
+		.rflags = RFLAGS_ALWAYS | PVMM_RFLAGS_IF,
 		.rsp = rsp,
 		.ss = FLAT_USER_SS64,
 	};
@@ -44,6 +44,7 @@ void pvmm_user_regs_init(struct pvmm_regs *regs, pvmm_va_t rip, pvmm_va_t rsp)
 void user_return(void)
 {
 	(void)pvmm_events_save();
+	nmi_say_missed(&vcpu_local[pvmm_this_vcpu()]);
 	if (pvmm_kernel_user_return)
 		pvmm_kernel_user_return();
 	pvmm_batch_assert_closed("the return to user mode");

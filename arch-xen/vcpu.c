@@ -33,7 +33,7 @@ _Static_assert(PVMM_MAX_VCPUS *STACK_AREA_BYTES <= PVMM_STACKS_BYTES, "a stack f
 long hypercall_uncounted(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
 			 unsigned int op);
 
-static struct vcpu_local vcpu_local[PVMM_MAX_VCPUS];
+struct vcpu_local vcpu_local[PVMM_MAX_VCPUS];
 static unsigned int nr_up = 1;
 
 unsigned int pvmm_this_vcpu(void)

@@ -20,6 +20,7 @@ struct pvmm_regs {
 enum pvmm_vector {
 	PVMM_TRAP_DE = 0,
 	PVMM_TRAP_DB = 1,
+	PVMM_TRAP_NMI = 2, /* the library's: xl trigger NAME nmi */
 	PVMM_TRAP_BP = 3,
 	PVMM_TRAP_OF = 4,
 	PVMM_TRAP_BR = 5,
@@ -39,6 +40,9 @@ enum pvmm_vector {
 	PVMM_TRAP_SYSCALL = 0x100,
 	PVMM_TRAP_EVENT = 0x200,
 };
+
+/* In rflags: events were on, which Xen makes of it (Intel SDM volume 1, 3.4.3: interrupts). */
+#define PVMM_RFLAGS_IF 0x200
 
 /* Whether it was user code (pvmm/user.h) that was interrupted. */
 static inline bool pvmm_trap_from_user(const struct pvmm_regs *regs)

@@ -5,7 +5,7 @@
 # what is written just before the end. POSIX sh and busybox.
 #
 #   guest_run [--timeout=S] CFG [KEY=VALUE...]    start, show the console until the end, return as guest_end
-#   guest_start CFG [KEY=VALUE...]                start; GUEST and GUEST_DOMID are set; returns 0 or 12
+#   guest_start [--paused] CFG [KEY=VALUE...]     start; GUEST and GUEST_DOMID are set; returns 0 or 12
 #   guest_wait_line [--timeout=S] NAME REGEX      wait for a console line (grep -E); 0, 1 (guest ended), 11
 #   guest_type NAME TEXT                          type TEXT and a newline on its console
 #   guest_console NAME                            what its console has said so far
@@ -60,6 +60,8 @@ _guest_logged() {
 }
 
 guest_start() {
+	_stays_paused=
+	[ "$1" != --paused ] || { _stays_paused=-p; shift; }
 	_cfg=$1
 	[ -r "$_cfg" ] || { _guest_say "$_cfg: no such configuration"; return 12; }
 	GUEST=$(_guest_name "$@")
@@ -79,7 +81,7 @@ guest_start() {
 	cp "$_files.from" "$_files.shown"
 	# -F: this xl stays until the domain is gone, and says why it went.
 	: >"$_files.xl"
-	xl create -F $_paused "$@" </dev/null >"$_files.xl" 2>&1 &
+	xl create -F ${_paused:-$_stays_paused} "$@" </dev/null >"$_files.xl" 2>&1 &
 	echo $! >"$_files.pid"
 	while ! grep -q 'Waiting for domain' "$_files.xl"; do
 		if ! kill -0 "$(cat "$_files.pid")" 2>/dev/null; then
@@ -95,7 +97,7 @@ guest_start() {
 		{ while kill -0 "$(cat "$_files.pid")" 2>/dev/null; do sleep 1; done; } |
 			xl console "$GUEST_DOMID" >"$_files.log" 2>/dev/null &
 		sleep 1
-		xl unpause "$GUEST_DOMID"
+		[ -n "$_stays_paused" ] || xl unpause "$GUEST_DOMID"
 	fi
 }
 

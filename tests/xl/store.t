@@ -11,15 +11,6 @@ node() { # PATH: below the guest's home
 	echo "/local/domain/$(xl domid pvmm-test)/$1"
 }
 
-wait_for() { # COMMAND...: until it succeeds, half a minute at most
-	_tries=150
-	until "$@"; do
-		_tries=$((_tries - 1))
-		[ $_tries -gt 0 ] || return 1
-		sleep 0.2
-	done
-}
-
 is_empty() { # PATH
 	test -z "$(xenstore-read "$(node "$1")")"
 }

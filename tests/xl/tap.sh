@@ -3,6 +3,7 @@
 #
 #   pass TEXT, fail TEXT REASON       one result; the reason on a line with "#!" (see tests/in-lab)
 #   check TEXT COMMAND [ARG...]       passes when the command succeeds
+#   wait_for COMMAND [ARG...]         until the command succeeds; false after half a minute
 #   guest_suite TEXT [KEY=VALUE...]   boots test.cfg and passes when all suites in it have
 #   done_testing                      the plan; exits non-zero if anything failed
 
@@ -29,6 +30,15 @@ check() {
 	else
 		fail "$_tap_text" "this failed: $*"
 	fi
+}
+
+wait_for() {
+	_tries=150
+	until "$@"; do
+		_tries=$((_tries - 1))
+		[ $_tries -gt 0 ] || return 1
+		sleep 0.2
+	done
 }
 
 # How a guest ended, for a reason: the numbers of guest_end.
