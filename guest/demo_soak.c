@@ -5,7 +5,8 @@
  * and given up in any order; processes fork, touch, exec and end; stale mappings are purged and
  * free pages swept now and then. In the end it is all taken down, and every page must be back.
  *
- * Lines begin with "soak:"; the last one says "passed" or "FAILED" (tests/xl/soak-work.sh reads it).
+ * Lines begin with "soak:"; the last one says "passed" or "FAILED" (tests/xl/soak-work.sh reads
+ * it).
  */
 #include <pvmm/alloc.h>
 #include <pvmm/check.h>
