@@ -9,8 +9,9 @@
 #include <pvmm/log.h>
 #include <pvmm/xenstore.h>
 #include "control.h"
+#include "suspend.h"
 
-enum { REFUSED_PINS, STRAYS, QUARANTINED, PURGES, DROPS, NR };
+enum { REFUSED_PINS, STRAYS, QUARANTINED, PURGES, DROPS, RESUME_PROBLEMS, RESUMES, NR };
 
 static const char *const paths[NR] = {
 	[REFUSED_PINS] = "data/pvmm/refused-pins", /* Xen said no to a page table */
@@ -18,6 +19,9 @@ static const char *const paths[NR] = {
 	[QUARANTINED] = "data/pvmm/quarantined",   /* pages that are not used any more */
 	[PURGES] = "data/pvmm/purges",		   /* removals of all stale mappings */
 	[DROPS] = "data/pvmm/drops",		   /* ... of one page's, for a pin */
+	/* The second is written last: who waits for it finds the first up to date. */
+	[RESUME_PROBLEMS] = "data/pvmm/resume-problems", /* found after a suspend */
+	[RESUMES] = "data/pvmm/resumes",		 /* times that the domain has gone on */
 };
 
 static struct {
@@ -49,12 +53,15 @@ int counters_publish(void)
 {
 	struct pvmm_check_stats check = pvmm_check_stats();
 	struct pvmm_ledger_stats ledger = pvmm_ledger_stats();
+	uint64_t resumes = suspend_resumes(), problems = suspend_problems();
 	const uint64_t values[NR] = {
 		[REFUSED_PINS] = check.refused_pins,
 		[STRAYS] = check.strays,
 		[QUARANTINED] = check.quarantined,
 		[PURGES] = ledger.purges,
 		[DROPS] = ledger.drops,
+		[RESUME_PROBLEMS] = problems,
+		[RESUMES] = resumes,
 	};
 	int err = 0;
 
