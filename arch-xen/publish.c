@@ -26,7 +26,7 @@ static mfn_t mfn_of(const struct pvmm_page *page)
 static bool must_have(struct pvmm_page **page)
 {
 	if (!*page)
-		*page = pvmm_page_alloc(0, PVMM_PAGE_KERNEL);
+		*page = pvmm_page_alloc(0, PVMM_PAGE_RESERVED);
 	return *page;
 }
 
