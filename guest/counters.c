@@ -5,13 +5,16 @@
  * one thread at a time.
  */
 #include <pvmm/check.h>
+#include <pvmm/clock.h>
 #include <pvmm/ledger.h>
 #include <pvmm/log.h>
 #include <pvmm/xenstore.h>
 #include "control.h"
 #include "suspend.h"
 
-enum { REFUSED_PINS, STRAYS, QUARANTINED, PURGES, DROPS, RESUME_PROBLEMS, RESUMES, NR };
+#define NS_PER_SECOND 1000000000ULL
+
+enum { REFUSED_PINS, STRAYS, QUARANTINED, PURGES, DROPS, WALLCLOCK, RESUME_PROBLEMS, RESUMES, NR };
 
 static const char *const paths[NR] = {
 	[REFUSED_PINS] = "data/pvmm/refused-pins", /* Xen said no to a page table */
@@ -19,6 +22,7 @@ static const char *const paths[NR] = {
 	[QUARANTINED] = "data/pvmm/quarantined",   /* pages that are not used any more */
 	[PURGES] = "data/pvmm/purges",		   /* removals of all stale mappings */
 	[DROPS] = "data/pvmm/drops",		   /* ... of one page's, for a pin */
+	[WALLCLOCK] = "data/pvmm/wallclock",	   /* seconds since 1970 */
 	/* The second is written last: who waits for it finds the first up to date. */
 	[RESUME_PROBLEMS] = "data/pvmm/resume-problems", /* found after a suspend */
 	[RESUMES] = "data/pvmm/resumes",		 /* times that the domain has gone on */
@@ -60,6 +64,7 @@ int counters_publish(void)
 		[QUARANTINED] = check.quarantined,
 		[PURGES] = ledger.purges,
 		[DROPS] = ledger.drops,
+		[WALLCLOCK] = pvmm_wallclock_ns() / NS_PER_SECOND,
 		[RESUME_PROBLEMS] = problems,
 		[RESUMES] = resumes,
 	};

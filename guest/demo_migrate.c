@@ -17,6 +17,7 @@
 #include <pvmm/kmap.h>
 #include <pvmm/ledger.h>
 #include <pvmm/log.h>
+#include <pvmm/mm.h>
 #include <pvmm/owner.h>
 #include <pvmm/p2m.h>
 #include <pvmm/space.h>
@@ -291,9 +292,20 @@ static void leave_stale_area(void)
 	(void)pvmm_vfree(area);
 }
 
+/*
+ * Spaces that are building (processes about to begin) are pinned for a suspend, which may take away
+ * stale mappings of their tables. That is to have happened when the sums are made.
+ */
+static void drop_what_pins_drop(void)
+{
+	if (!pvmm_mm_suspend())
+		pvmm_mm_resume();
+}
+
 static void judge_before(void)
 {
 	leave_stale_area();
+	drop_what_pins_drop();
 	before.free = pvmm_free_pages();
 	before.kept_tables = pvmm_table_cache_stats().nr_pages;
 	before.stale_areas = pvmm_vmap_stats().stale_areas;

@@ -156,10 +156,12 @@ static unsigned int compare_page(const char *demo, pfn_t pfn, unsigned int befor
 
 	if (sum == sums.of_page[pfn_x(pfn)])
 		return 0;
-	if (before < MOST_LINES)
+	if (before < MOST_LINES) {
 		pvmm_print("%s: pfn 0x%llx (%s) has sum 0x%llx, before the suspend 0x%llx\n", demo,
 			   ULL(pfn_x(pfn)), pvmm_page_kind_name(pvmm_page(pfn)->kind), ULL(sum),
 			   ULL(sums.of_page[pfn_x(pfn)]));
+		pvmm_owner_print(pfn, demo);
+	}
 	return 1;
 }
 
