@@ -18,7 +18,10 @@
 #include "suspend.h"
 #include "thread.h"
 
-#define PRESENT_NS 40000000ULL
+/* At first, and at most: a vCPU that others do not find may be one that does not get a processor.
+ */
+#define PRESENT_NS	40000000ULL
+#define PRESENT_MOST_NS 1280000000ULL
 
 /* The toolstack waits a minute for the domain to stop, and some seconds may be needed after this.
  */
@@ -75,9 +78,9 @@ static bool leave(void)
 	return true;
 }
 
-static bool all_come(void)
+static bool all_come(uint64_t patience_ns)
 {
-	uint64_t until = pvmm_clock_ns() + PRESENT_NS;
+	uint64_t until = pvmm_clock_ns() + patience_ns;
 
 	__atomic_fetch_add(&meeting.present, 1, __ATOMIC_ACQ_REL);
 	while (nr_present() != meeting.nr && pvmm_clock_ns() < until)
@@ -98,7 +101,11 @@ static bool is_called_off(void)
 
 static bool come_together(void)
 {
-	while (!all_come()) {
+	uint64_t patience_ns = PRESENT_NS;
+
+	while (!all_come(patience_ns)) {
+		if (patience_ns < PRESENT_MOST_NS)
+			patience_ns *= 2;
 		if (is_called_off())
 			return false;
 		if (pvmm_clock_ns() >= meeting.deadline) {

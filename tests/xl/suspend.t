@@ -17,7 +17,7 @@ try() { # TEXT COMMAND...: as check, with the reason
 }
 
 for vcpus in 1 2; do
-	try "vcpus=$vcpus: a guest at work" load_start vcpus=$vcpus
+	try "vcpus=$vcpus: a guest at work" load_start memory=32 vcpus=$vcpus
 	try "... tells dom0's time" load_clock
 	for i in $(seq "$CYCLES"); do
 		try "... xl save -c, $i" cycle copy
@@ -42,13 +42,13 @@ done
 # --- what is said, and what else may happen meanwhile ---
 
 # A word that comes while the guest is on its way into a suspend is for the guest that comes out of it.
-load_start vcpus=2
+load_start memory=32 vcpus=2
 (sleep 0.2; xl shutdown $LOAD) >/dev/null 2>&1 &
 cycle copy
 wait
 try "xl shutdown during xl save -c is not lost" _load_wait _load_is_gone
 
-load_start vcpus=1
+load_start memory=32 vcpus=1
 kill -STOP "$(pidof xenstored)"
 sleep 7
 kill -CONT "$(pidof xenstored)"
