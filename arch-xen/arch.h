@@ -40,13 +40,52 @@ extern char pvmm_shared_info_page[];
 void console_init(const struct start_info *si);
 void console_use_directmap(const struct start_info *si);
 void console_enable_events(void);
+void console_resume(const struct start_info *si);
 
 void store_init(const struct start_info *si);
+
+/* Another store is at the ring's other end, and has been given another port. */
+void store_renew(const struct start_info *si);
+
+/* --- the pages of start info and shared info (info.c) --- */
+
+void start_info_init(const struct start_info *si);
+mfn_t start_info_mfn(void);
+
+/* Makes the page what the toolstack expects at a suspend; and its undoing, or what came of it. */
+void start_info_give(void);
+void start_info_take_back(void);
+void start_info_renew(void);
+
+/* Puts Xen's shared page where pvmm_shared_info says, or a page of ours: Xen's refusal. */
+void shared_info_map(void);
+int shared_info_hide(void);
+
+/*
+ * Tells the toolstack where the p2m is; again when it has grown, and after a resume. -XEN_ENOMEM
+ * (what was told before holds), or -XEN_E2BIG for more than the direct map reaches.
+ */
+int p2m_publish(void);
+
+/* --- the clock (time.c) --- */
+
+/* A moment of pvmm_clock_ns as Xen has it. */
+uint64_t clock_for_xen(uint64_t clock_ns);
+
+/* The guest's clock goes on from here. All other vCPUs wait. */
+void clock_resume(uint64_t clock_ns);
 
 void traps_init(void);
 void events_init(void);
 void timer_init(void);
 void calls_init(void);
+
+/*
+ * In a new domain: on vCPU 0, all ports are forgotten; on each vCPU, its timer is set again.
+ * calls_init does for calls what it does at boot.
+ */
+void events_resume(void);
+void timer_resume(void);
 
 /* The boot vCPU's own data; the other vCPUs, one after the other. */
 void boot_vcpu_init(void);
@@ -96,6 +135,6 @@ void event_upcall(struct pvmm_regs *regs);
 void trap_dispatch(struct pvmm_regs *regs);
 void secondary_entry(void);
 PVMM_NORETURN void secondary_start(void);
-PVMM_NORETURN void start_of_day(const struct start_info *si, uint64_t boot_rsp);
+PVMM_NORETURN void start_of_day(const struct start_info *builders, uint64_t boot_rsp);
 
 #endif

@@ -28,7 +28,7 @@
 	note XEN_ELFNOTE_HYPERCALL_PAGE, .quad pvmm_hypercall_page
 	note XEN_ELFNOTE_PAE_MODE,	 .asciz "yes"
 	note XEN_ELFNOTE_LOADER,	 .asciz "generic"
-	note XEN_ELFNOTE_SUSPEND_CANCEL, .long 0
+	note XEN_ELFNOTE_SUSPEND_CANCEL, .long 1
 
 /* --- the first instruction: rsi is the start info's address, rsp the builder's stack --- */
 

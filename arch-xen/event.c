@@ -270,3 +270,14 @@ void events_init(void)
 			pvmm_panic("Xen refuses callback type %u: %d", callbacks[i].type, err);
 	}
 }
+
+/* The domain goes on as another one: none of its ports is there any more. */
+void events_resume(void)
+{
+	for (unsigned int port = 0; port < PVMM_EVENT_PORTS; port++) {
+		handlers[port].fn = NULL;
+		handlers[port].ctx = NULL;
+		handlers[port].vcpu = 0;
+	}
+	events_init();
+}

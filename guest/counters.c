@@ -5,12 +5,16 @@
  * one thread at a time.
  */
 #include <pvmm/check.h>
+#include <pvmm/clock.h>
 #include <pvmm/ledger.h>
 #include <pvmm/log.h>
 #include <pvmm/xenstore.h>
 #include "control.h"
+#include "suspend.h"
 
-enum { REFUSED_PINS, STRAYS, QUARANTINED, PURGES, DROPS, NR };
+#define NS_PER_SECOND 1000000000ULL
+
+enum { REFUSED_PINS, STRAYS, QUARANTINED, PURGES, DROPS, WALLCLOCK, RESUME_PROBLEMS, RESUMES, NR };
 
 static const char *const paths[NR] = {
 	[REFUSED_PINS] = "data/pvmm/refused-pins", /* Xen said no to a page table */
@@ -18,6 +22,10 @@ static const char *const paths[NR] = {
 	[QUARANTINED] = "data/pvmm/quarantined",   /* pages that are not used any more */
 	[PURGES] = "data/pvmm/purges",		   /* removals of all stale mappings */
 	[DROPS] = "data/pvmm/drops",		   /* ... of one page's, for a pin */
+	[WALLCLOCK] = "data/pvmm/wallclock",	   /* seconds since 1970 */
+	/* The second is written last: who waits for it finds the first up to date. */
+	[RESUME_PROBLEMS] = "data/pvmm/resume-problems", /* found after a suspend */
+	[RESUMES] = "data/pvmm/resumes",		 /* times that the domain has gone on */
 };
 
 static struct {
@@ -49,12 +57,16 @@ int counters_publish(void)
 {
 	struct pvmm_check_stats check = pvmm_check_stats();
 	struct pvmm_ledger_stats ledger = pvmm_ledger_stats();
+	uint64_t resumes = suspend_resumes(), problems = suspend_problems();
 	const uint64_t values[NR] = {
 		[REFUSED_PINS] = check.refused_pins,
 		[STRAYS] = check.strays,
 		[QUARANTINED] = check.quarantined,
 		[PURGES] = ledger.purges,
 		[DROPS] = ledger.drops,
+		[WALLCLOCK] = pvmm_wallclock_ns() / NS_PER_SECOND,
+		[RESUME_PROBLEMS] = problems,
+		[RESUMES] = resumes,
 	};
 	int err = 0;
 
