@@ -98,6 +98,7 @@ static void parse_command_line(void)
 		{"check", CHECK_VALUES, parse_check},
 		{"check-action", CHECK_ACTION_VALUES, parse_check_action},
 		{"report", REPORT_VALUES, parse_report},
+		{"events", "2l|fifo", events_parse},
 	};
 	char message[512];
 	unsigned int nr = 0;
@@ -139,12 +140,13 @@ void start_of_day(const struct start_info *si, uint64_t boot_rsp)
 		      machine_to_phys_mapping, MACH2PHYS_NR_ENTRIES);
 	map_shared_info();
 	events_init();
-	timer_init();
 	console_init(&start_info);
 
 	if (!magic_is_right(start_info.magic))
 		refuse_boot("the start info page does not begin with \"xen-3.\"");
 	parse_command_line();
+	events_start();
+	timer_init();
 
 	boot_map_all(&start_info, stack_end);
 	fault_report_walks();

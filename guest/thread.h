@@ -42,7 +42,8 @@ void threads_init(void);
 
 /*
  * Starts a thread: run(ctx), and then gone(ctx). The caller has filled in name, only_on, is_user,
- * space, run, gone and ctx, and nothing else. -XEN_ENOMEM.
+ * space, run, gone and ctx, and nothing else. -XEN_ENOMEM; -XEN_ENOENT when the vCPU that it is to
+ * run on is down, or on its way there.
  */
 int thread_start(struct thread *thread);
 
@@ -65,5 +66,13 @@ void thread_block_cancel(void);
 void thread_wake(struct thread *thread);
 
 void thread_sleep(uint64_t ns);
+
+/*
+ * vCPUs that come and go (pvmm/vcpu.h): as pvmm_vcpu_up, and when it returns the vCPU takes
+ * threads; as pvmm_vcpu_down, and -XEN_EBUSY as long as there is a thread that runs only there.
+ * Threads that may run anywhere go on elsewhere. By one thread at a time.
+ */
+int thread_vcpu_up(unsigned int vcpu);
+int thread_vcpu_down(unsigned int vcpu);
 
 #endif
