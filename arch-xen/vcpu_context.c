@@ -105,13 +105,23 @@ static int take_memory(unsigned int vcpu)
 	return err;
 }
 
+uint64_t pvmm_vcpu_pages(void)
+{
+	uint64_t nr = 0;
+
+	for (unsigned int vcpu = 1; vcpu < PVMM_MAX_VCPUS; vcpu++)
+		if (__atomic_load_n(&has_memory[vcpu], __ATOMIC_RELAXED))
+			nr += STACK_PAGES + (1ULL << order_for(pvmm_batch_bytes()));
+	return nr;
+}
+
 int vcpu_prepare(unsigned int vcpu)
 {
 	int err = has_memory[vcpu] ? 0 : take_memory(vcpu);
 
 	if (err)
 		return err;
-	has_memory[vcpu] = true;
+	__atomic_store_n(&has_memory[vcpu], true, __ATOMIC_RELAXED);
 	err = events_vcpu_init(vcpu);
 	if (!err)
 		err = timer_open(vcpu);

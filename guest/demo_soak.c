@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * demo=soak: everything at once for as long as soak-seconds= says, with memory short all the time.
- * For every vCPU that is up at the start a file system's tree is walked (xfs.h) and areas of all
- * sizes are mapped, checked and given up in any order, by threads that run anywhere; processes
- * fork, touch, exec and end; stale mappings are purged and free pages swept now and then; vCPUs
- * come and go as the toolstack says. In the end it is all taken down, and every page must be back.
+ * demo=soak: everything at once for as long as soak-seconds= says, or until somebody writes "stop"
+ * to data/soak in the domain's part of xenstore, with memory short all the time. For every vCPU
+ * that is up at the start a file system's tree is walked (xfs.h) and areas of all sizes are mapped,
+ * checked and given up in any order, by threads that run anywhere; processes fork, touch, exec and
+ * end; stale mappings are purged and free pages swept now and then; vCPUs come and go as the
+ * toolstack says. In the end it is all taken down, and every page must be back.
  *
  * Lines begin with "soak:"; the last one says "passed" or "FAILED" (tests/xl/soak.sh reads it).
  */
@@ -15,6 +16,7 @@
 #include <pvmm/ledger.h>
 #include <pvmm/log.h>
 #include <pvmm/vmap.h>
+#include <pvmm/xenstore.h>
 #include "control.h"
 #include "demo.h"
 #include "hotplug.h"
@@ -266,6 +268,34 @@ static void parent(void *ctx)
 		reap();
 }
 
+/* --- the toolstack --- */
+
+static bool hears_toolstack; /* without a store it soaks all the same */
+
+static struct pvmm_store_watch stop_watch = {.path = "data/soak"};
+
+static bool is_told_to_stop(void)
+{
+	char word[8];
+
+	return hears_toolstack && pvmm_store_watch_fired(&stop_watch) &&
+	       !pvmm_store_read(PVMM_STORE_NO_TX, stop_watch.path, word, sizeof(word), NULL) &&
+	       pvmm_text_equal(word, "stop");
+}
+
+static bool hear_toolstack(void)
+{
+	if (!control_start())
+		return false;
+	if (hotplug_start()) {
+		if (!pvmm_store_watch(&stop_watch))
+			return true;
+		hotplug_stop();
+	}
+	control_stop();
+	return false;
+}
+
 /* --- all together --- */
 
 static void gone(void *ctx)
@@ -290,19 +320,13 @@ static void start(struct thread *thread, const char *name, void (*run)(void *ctx
 		pvmm_panic("soak: no memory for the first threads");
 }
 
-static bool hears_toolstack; /* without a store it soaks all the same */
-
 /* Starting takes little, and what the file systems have by then they give back when asked. */
 static void begin(void)
 {
 	nr_each = pvmm_nr_vcpus();
 	if (xfs_cache_start(PVMM_VMAP_DEFAULT, RESERVE_PAGES) || housekeeper_start())
 		pvmm_panic("soak: no memory to begin with");
-	hears_toolstack = control_start();
-	if (hears_toolstack && !hotplug_start()) {
-		control_stop();
-		hears_toolstack = false;
-	}
+	hears_toolstack = hear_toolstack();
 	for (unsigned int i = 0; i < nr_each; i++) {
 		if (xfs_mount(&file_systems[i], XFS_LEVELS, i))
 			pvmm_panic("soak: no memory for a file system");
@@ -323,6 +347,7 @@ static void end(void)
 		thread_sleep(NAP_NS);
 	housekeeper_stop();
 	if (hears_toolstack) {
+		(void)pvmm_store_unwatch(&stop_watch);
 		hotplug_stop();
 		control_stop();
 	}
@@ -358,7 +383,7 @@ static void go_on(void)
 {
 	uint64_t deadline = soak.start_ns + seconds * SECOND, next = soak.start_ns + PROGRESS;
 
-	while (!is_stopping() && pvmm_clock_ns() < deadline) {
+	while (!is_stopping() && pvmm_clock_ns() < deadline && !is_told_to_stop()) {
 		thread_sleep(NAP_NS);
 		if (pvmm_clock_ns() < next)
 			continue;

@@ -49,6 +49,9 @@ PVMM_API unsigned int pvmm_next_vcpu(unsigned int from);
  */
 PVMM_API int pvmm_vcpu_up(unsigned int vcpu);
 
+/* Pages that vCPUs other than the boot vCPU have been given so: what a count of memory may miss. */
+PVMM_API uint64_t pvmm_vcpu_pages(void);
+
 /*
  * Asks a vCPU to go down, and returns when Xen does not run it any more. The vCPU does it itself
  *when it comes to it, so this waits, giving the processor up, for what runs there; events are
