@@ -41,7 +41,7 @@ next_target() {
 }
 
 echo "soak-hotplug.sh: $cycles cycles, SEED=$seed"
-guest_start smp.cfg 'name="hotplug"' vcpus=4 maxvcpus=4 memory=96 \
+guest_start smp.cfg 'name="hotplug"' vcpus=4 maxvcpus=4 memory=96 cpu_weight=32 \
 	"extra=\"demo=soak soak-seconds=$((cycles * 30 + 60)) check=free+sweep:64\"" ||
 	problem "it could not be created"
 guest_wait_line --timeout=60 hotplug '^soak: .* on 4 vCPUs' || problem "it does not begin"
