@@ -16,15 +16,14 @@
 struct vcpu_local {
 	uint64_t id;
 	pvmm_va_t user_stack; /* where what comes from user mode is moved to */
-	bool up;
-	uint8_t nmi_missed; /* one has come while the entry stack was in use */
+	uint8_t nmi_missed;   /* one has come while the entry stack was in use */
 	/* Where Xen puts what comes from user mode: at most eight words, and one of our own. */
 	uint64_t entry_stack[ENTRY_STACK_WORDS] __attribute__((aligned(16)));
 };
 
 _Static_assert(offsetof(struct vcpu_local, id) == 0, "hypercall/stub_x86_64.S reads gs:0");
 _Static_assert(offsetof(struct vcpu_local, user_stack) == 8, "entry_x86_64.S reads gs:8");
-_Static_assert(offsetof(struct vcpu_local, nmi_missed) == 17, "entry_x86_64.S writes gs:17");
+_Static_assert(offsetof(struct vcpu_local, nmi_missed) == 16, "entry_x86_64.S writes gs:16");
 
 _Static_assert(sizeof(struct vcpu_local) == 288, "entry_x86_64.S knows where the last one ends");
 
@@ -81,15 +80,49 @@ void timer_init(void);
 void calls_init(void);
 
 /*
- * In a new domain: on vCPU 0, all ports are forgotten; on each vCPU, its timer is set again.
- * calls_init does for calls what it does at boot.
+ * Events. The way in which Xen tells of them is chosen by the option events=, and taken up by
+ * events_start, before any port is bound. After a restore, when Xen knows of nothing, events_resume
+ * on the boot vCPU forgets all ports and handlers and takes it up anew; each vCPU that goes on does
+ * events_vcpu_init, timer_resume, which sets its timer again, and calls_init.
  */
+const char *events_parse(const char *value);
+void events_start(void);
 void events_resume(void);
 void timer_resume(void);
 
-/* The boot vCPU's own data; the other vCPUs, one after the other. */
+/* As pvmm_event_bind_virq and _ipi, of any vCPU. */
+int event_bind_virq_of(unsigned int vcpu, unsigned int virq, uint32_t *port);
+int event_bind_ipi_of(unsigned int vcpu, uint32_t *port);
+
+/* Whether the port is this vCPU's, and has this handler. */
+bool event_is_bound(uint32_t port, unsigned int vcpu, void (*fn)(uint32_t port, void *ctx));
+
+/*
+ * What a vCPU needs before it runs, by whoever brings it up: in this order. Done again, each does
+ * nothing for what there is already. 0 or Xen's error. timer_init and calls_init do it for the vCPU
+ * that calls them, and panic.
+ */
+int events_vcpu_init(unsigned int vcpu);
+int timer_open(unsigned int vcpu);
+int calls_open(unsigned int vcpu);
+
+/* What a vCPU does that goes down, in this order, with events masked. */
+void timer_stop(void);
+void calls_close(void);
+void events_leave(void);
+
+/* The boot vCPU's own data; the other vCPUs that the toolstack wants, one after the other. */
 void boot_vcpu_init(void);
 void vcpus_start(void);
+
+/*
+ * What a vCPU needs to begin in secondary_entry (vcpu_context.c): vcpu_prepare takes its memory,
+ * which it keeps, and its ports; vcpu_initialise tells Xen. 0, -XEN_ENOMEM or Xen's error.
+ */
+int vcpu_prepare(unsigned int vcpu);
+int vcpu_initialise(unsigned int vcpu, struct vcpu_local *local);
+uint64_t entry_stack_top(const struct vcpu_local *local);
+pvmm_va_t vcpu_stack_top(unsigned int vcpu);
 
 /* What a new vCPU's first context says of traps and events. */
 void traps_fill_context(struct vcpu_guest_context *c);

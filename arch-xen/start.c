@@ -72,6 +72,7 @@ static void parse_command_line(void)
 		{"check", CHECK_VALUES, parse_check},
 		{"check-action", CHECK_ACTION_VALUES, parse_check_action},
 		{"report", REPORT_VALUES, parse_report},
+		{"events", "2l|fifo", events_parse},
 	};
 	char message[512];
 	unsigned int nr = 0;
@@ -114,12 +115,13 @@ void start_of_day(const struct start_info *builders, uint64_t boot_rsp)
 		      MACH2PHYS_NR_ENTRIES);
 	shared_info_map();
 	events_init();
-	timer_init();
 	console_init(si);
 
 	if (!magic_is_right(si->magic))
 		refuse_boot("the start info page does not begin with \"xen-3.\"");
 	parse_command_line();
+	events_start();
+	timer_init();
 
 	boot_map_all(si, stack_end);
 	fault_report_walks();

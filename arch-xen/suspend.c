@@ -39,9 +39,14 @@ static unsigned int nr_others(void)
 
 /* --- the other vCPUs --- */
 
-/* Its timer and its ports are gone, like all ports, and a new vCPU has a tick. */
+/* Its ports are gone, like all ports, and a new vCPU has a tick. */
 static void vcpu_resume(void)
 {
+	int err = events_vcpu_init(pvmm_this_vcpu());
+
+	if (err)
+		pvmm_panic("suspend: vCPU %u gets no events: %s (%d)", pvmm_this_vcpu(),
+			   pvmm_errno_name(err), err);
 	fpu_forbid();
 	timer_resume();
 	calls_init();

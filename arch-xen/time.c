@@ -99,6 +99,7 @@ static struct {
 	uint64_t deadline; /* of the guest's clock */
 	pvmm_timer_fn *fn; /* NULL: it is not set */
 	void *ctx;
+	pvmm_port_t port; /* written by who brings the vCPU up */
 } timers[PVMM_MAX_VCPUS];
 
 static void arm(uint64_t deadline)
@@ -141,15 +142,21 @@ static void timer_event(pvmm_port_t port, void *ctx)
 }
 
 /* A PV vCPU starts with a timer of 100 Hz that it never asked for (xen/vcpu.h). */
+int timer_open(unsigned int vcpu)
+{
+	pvmm_port_t *port = &timers[vcpu].port;
+	int err = pvmm_hc_vcpu_op(VCPUOP_stop_periodic_timer, vcpu, NULL);
+
+	if (err || event_is_bound(*port, vcpu, timer_event))
+		return err;
+	err = event_bind_virq_of(vcpu, VIRQ_TIMER, port);
+	return err ? err : pvmm_event_bind(*port, timer_event, NULL);
+}
+
 void timer_init(void)
 {
-	pvmm_port_t port;
-	int err = pvmm_hc_vcpu_op(VCPUOP_stop_periodic_timer, pvmm_this_vcpu(), NULL);
+	int err = timer_open(pvmm_this_vcpu());
 
-	if (!err)
-		err = pvmm_event_bind_virq(VIRQ_TIMER, &port);
-	if (!err)
-		err = pvmm_event_bind(port, timer_event, NULL);
 	if (err)
 		pvmm_panic("vCPU %u gets no one-shot timer: %s (%d)", pvmm_this_vcpu(),
 			   pvmm_errno_name(err), err);
@@ -162,4 +169,11 @@ void timer_resume(void)
 	timer_init();
 	if (timers[vcpu].fn)
 		arm(timers[vcpu].deadline);
+}
+
+void timer_stop(void)
+{
+	/* Without a function the event does nothing, if it is on its way. */
+	timers[pvmm_this_vcpu()].fn = NULL;
+	(void)pvmm_hc_vcpu_op(VCPUOP_stop_singleshot_timer, pvmm_this_vcpu(), NULL);
 }

@@ -38,8 +38,7 @@ void xs_port_release(void)
 
 void xs_port_clear(void)
 {
-	__atomic_fetch_and(&pvmm_shared_info()->evtchn_pending[port / 64], ~(1UL << (port % 64)),
-			   __ATOMIC_ACQ_REL);
+	pvmm_event_clear(port);
 }
 
 static void poll_until(uint64_t ns)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * demo=idle: stays up and does nothing but listen to the toolstack (control.h), until it is told to
- * shut down (xl shutdown, xl reboot, xl sysrq, xenstore-ls) and to what is typed on its console.
+ * shut down (xl shutdown, xl reboot, xl sysrq, xl vcpu-set, xenstore-ls) and to what is typed on
+ * its console.
  */
 #include <pvmm/log.h>
 #include "control.h"
 #include "demo.h"
+#include "hotplug.h"
 #include "housekeeper.h"
 #include "shell.h"
 #include "thread.h"
@@ -16,7 +18,12 @@ static bool stay_up(void)
 {
 	if (!control_start())
 		return false;
+	if (!hotplug_start()) {
+		control_stop();
+		return false;
+	}
 	if (housekeeper_start()) {
+		hotplug_stop();
 		control_stop();
 		return false;
 	}

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * demo=soak: everything at once for as long as soak-seconds= says, with memory short all the time.
- * On every vCPU a file system's tree is walked (xfs.h) and areas of all sizes are mapped, checked
- * and given up in any order; processes fork, touch, exec and end; stale mappings are purged and
- * free pages swept now and then. In the end it is all taken down, and every page must be back.
+ * demo=soak: everything at once for as long as soak-seconds= says, or until somebody writes "stop"
+ * to data/soak in the domain's part of xenstore, with memory short all the time. For every vCPU
+ * that is up at the start a file system's tree is walked (xfs.h) and areas of all sizes are mapped,
+ * checked and given up in any order, by threads that run anywhere; processes fork, touch, exec and
+ * end; stale mappings are purged and free pages swept now and then; vCPUs come and go as the
+ * toolstack says. In the end it is all taken down, and every page must be back.
  *
  * Lines begin with "soak:"; the last one says "passed" or "FAILED" (tests/xl/soak-work.sh reads
  * it).
@@ -15,8 +17,10 @@
 #include <pvmm/ledger.h>
 #include <pvmm/log.h>
 #include <pvmm/vmap.h>
+#include <pvmm/xenstore.h>
 #include "control.h"
 #include "demo.h"
+#include "hotplug.h"
 #include "housekeeper.h"
 #include "process.h"
 #include "shell.h"
@@ -90,12 +94,14 @@ static void take_turns(uint64_t *ends_ns)
 
 /* --- the file systems --- */
 
+static struct thread walkers[PVMM_MAX_VCPUS];
 static struct xfs file_systems[PVMM_MAX_VCPUS];
 static uint64_t walkers_turn_ends[PVMM_MAX_VCPUS];
+static unsigned int nr_each; /* walkers, and mappers */
 
 static void between_directories(void)
 {
-	take_turns(&walkers_turn_ends[pvmm_this_vcpu()]);
+	take_turns(&walkers_turn_ends[thread_current() - walkers]);
 }
 
 static void walker(void *ctx)
@@ -264,6 +270,34 @@ static void parent(void *ctx)
 		reap();
 }
 
+/* --- the toolstack --- */
+
+static bool hears_toolstack; /* without a store it soaks all the same */
+
+static struct pvmm_store_watch stop_watch = {.path = "data/soak"};
+
+static bool is_told_to_stop(void)
+{
+	char word[8];
+
+	return hears_toolstack && pvmm_store_watch_fired(&stop_watch) &&
+	       !pvmm_store_read(PVMM_STORE_NO_TX, stop_watch.path, word, sizeof(word), NULL) &&
+	       pvmm_text_equal(word, "stop");
+}
+
+static bool hear_toolstack(void)
+{
+	if (!control_start())
+		return false;
+	if (hotplug_start()) {
+		if (!pvmm_store_watch(&stop_watch))
+			return true;
+		hotplug_stop();
+	}
+	control_stop();
+	return false;
+}
+
 /* --- all together --- */
 
 static void gone(void *ctx)
@@ -272,14 +306,13 @@ static void gone(void *ctx)
 	__atomic_sub_fetch(&soak.at_work, 1, __ATOMIC_RELEASE);
 }
 
-static struct thread walkers[PVMM_MAX_VCPUS], mapping[PVMM_MAX_VCPUS], parenting;
+static struct thread mapping[PVMM_MAX_VCPUS], parenting;
 
-static void start(struct thread *thread, const char *name, int vcpu, void (*run)(void *ctx),
-		  void *ctx)
+static void start(struct thread *thread, const char *name, void (*run)(void *ctx), void *ctx)
 {
 	*thread = (struct thread){
 		.name = name,
-		.only_on = vcpu,
+		.only_on = THREAD_ANYWHERE,
 		.run = run,
 		.gone = gone,
 		.ctx = ctx,
@@ -289,28 +322,25 @@ static void start(struct thread *thread, const char *name, int vcpu, void (*run)
 		pvmm_panic("soak: no memory for the first threads");
 }
 
-static bool hears_toolstack; /* without a store it soaks all the same */
-
 /* Starting takes little, and what the file systems have by then they give back when asked. */
 static void begin(void)
 {
-	unsigned int nr = pvmm_nr_vcpus();
-
+	nr_each = pvmm_nr_vcpus();
 	if (xfs_cache_start(PVMM_VMAP_DEFAULT, RESERVE_PAGES) || housekeeper_start() ||
 	    shell_start())
 		pvmm_panic("soak: no memory to begin with");
-	hears_toolstack = control_start();
-	for (unsigned int i = 0; i < nr; i++) {
+	hears_toolstack = hear_toolstack();
+	for (unsigned int i = 0; i < nr_each; i++) {
 		if (xfs_mount(&file_systems[i], XFS_LEVELS, i))
 			pvmm_panic("soak: no memory for a file system");
 		file_systems[i].stop = &soak.stop;
 		file_systems[i].between = between_directories;
 		mappers[i].random = 0x9e3779b97f4a7c15ULL + i;
 	}
-	start(&parenting, "parent", THREAD_ANYWHERE, parent, NULL);
-	for (unsigned int i = 0; i < nr; i++) {
-		start(&walkers[i], "walker", (int)i, walker, &file_systems[i]);
-		start(&mapping[i], "mapper", (int)i, mapper, &mappers[i]);
+	start(&parenting, "parent", parent, NULL);
+	for (unsigned int i = 0; i < nr_each; i++) {
+		start(&walkers[i], "walker", walker, &file_systems[i]);
+		start(&mapping[i], "mapper", mapper, &mappers[i]);
 	}
 }
 
@@ -319,10 +349,13 @@ static void end(void)
 	while (__atomic_load_n(&soak.at_work, __ATOMIC_ACQUIRE) || processes_alive())
 		thread_sleep(NAP_NS);
 	housekeeper_stop();
-	if (hears_toolstack)
+	if (hears_toolstack) {
+		(void)pvmm_store_unwatch(&stop_watch);
+		hotplug_stop();
 		control_stop();
+	}
 	shell_stop();
-	for (unsigned int i = 0; i < pvmm_nr_vcpus(); i++)
+	for (unsigned int i = 0; i < nr_each; i++)
 		xfs_unmount(&file_systems[i]);
 	xfs_cache_stop();
 	pvmm_purge();
@@ -354,7 +387,7 @@ static void go_on(void)
 {
 	uint64_t deadline = soak.start_ns + seconds * SECOND, next = soak.start_ns + PROGRESS;
 
-	while (!is_stopping() && pvmm_clock_ns() < deadline) {
+	while (!is_stopping() && pvmm_clock_ns() < deadline && !is_told_to_stop()) {
 		thread_sleep(NAP_NS);
 		if (pvmm_clock_ns() < next)
 			continue;

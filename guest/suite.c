@@ -5,6 +5,7 @@
 #include <pvmm/cmdline.h>
 #include <pvmm/log.h>
 #include <pvmm/stray.h>
+#include <pvmm/vcpu.h>
 #include "suite.h"
 
 static unsigned int nr_tests, nr_failed;
@@ -32,7 +33,7 @@ bool suite_check_equal(uint64_t a, uint64_t b, const char *text, const char *fil
 uint64_t pages_accounted_for(void)
 {
 	return pvmm_free_pages() + pvmm_table_cache_stats().nr_pages + pvmm_kernel_space.nr_tables +
-	       pvmm_check_stats().quarantined;
+	       pvmm_check_stats().quarantined + pvmm_vcpu_pages();
 }
 
 static void run_test(const struct suite *suite, const struct test *test)

@@ -163,7 +163,7 @@ static void gone(void *ctx)
  * together. */
 static void start_threads(void)
 {
-	for (unsigned int vcpu = 0; vcpu < meeting.nr; vcpu++) {
+	for (unsigned int vcpu = 0; vcpu < PVMM_MAX_VCPUS; vcpu = pvmm_next_vcpu(vcpu + 1)) {
 		struct thread *thread = &meeting.threads[vcpu];
 
 		*thread = (struct thread){
@@ -194,13 +194,17 @@ static void wait_for_threads(void)
 
 int suspend_all(void)
 {
+	thread_vcpus_hold();
 	meeting.nr = pvmm_nr_vcpus();
+	for (unsigned int vcpu = 0; vcpu < PVMM_MAX_VCPUS; vcpu++)
+		meeting.threads[vcpu].stack = NULL;
 	meeting.waiter = thread_current();
 	meeting.present = meeting.at_work = 0;
 	meeting.called_off = meeting.over = false;
 	meeting.deadline = pvmm_clock_ns() + PATIENCE_NS;
 	start_threads();
 	wait_for_threads();
+	thread_vcpus_release();
 	if (is_called_off())
 		pvmm_log(PVMM_WARN, "suspend refused: %s: %s (%d)",
 			 meeting.result == -XEN_ENOMEM ? "no memory for a thread"
