@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * demo=idle: stays up and does nothing but listen to the toolstack (control.h), until it is told to
- * shut down: xl shutdown, xl reboot, xl sysrq, xenstore-ls.
+ * demo=idle: stays up and does nothing but listen to the toolstack (control.h, balloon.h), until it
+ * is told to shut down: xl shutdown, xl reboot, xl sysrq, xl mem-set, xenstore-ls.
  */
 #include <pvmm/log.h>
+#include "balloon.h"
 #include "control.h"
 #include "demo.h"
 #include "housekeeper.h"
@@ -16,6 +17,11 @@ static bool stay_up(void)
 	if (!control_start())
 		return false;
 	if (housekeeper_start()) {
+		control_stop();
+		return false;
+	}
+	if (balloon_start()) {
+		housekeeper_stop();
 		control_stop();
 		return false;
 	}

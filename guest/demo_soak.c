@@ -14,6 +14,7 @@
 #include <pvmm/ledger.h>
 #include <pvmm/log.h>
 #include <pvmm/vmap.h>
+#include "balloon.h"
 #include "control.h"
 #include "demo.h"
 #include "housekeeper.h"
@@ -287,7 +288,8 @@ static void start(struct thread *thread, const char *name, int vcpu, void (*run)
 		pvmm_panic("soak: no memory for the first threads");
 }
 
-static bool hears_toolstack; /* without a store it soaks all the same */
+/* Without a store it soaks all the same. */
+static bool hears_toolstack, has_balloon;
 
 /* Starting takes little, and what the file systems have by then they give back when asked. */
 static void begin(void)
@@ -297,6 +299,7 @@ static void begin(void)
 	if (xfs_cache_start(PVMM_VMAP_DEFAULT, RESERVE_PAGES) || housekeeper_start())
 		pvmm_panic("soak: no memory to begin with");
 	hears_toolstack = control_start();
+	has_balloon = hears_toolstack && !balloon_start();
 	for (unsigned int i = 0; i < nr; i++) {
 		if (xfs_mount(&file_systems[i], XFS_LEVELS, i))
 			pvmm_panic("soak: no memory for a file system");
@@ -316,6 +319,8 @@ static void end(void)
 	while (__atomic_load_n(&soak.at_work, __ATOMIC_ACQUIRE) || processes_alive())
 		thread_sleep(NAP_NS);
 	housekeeper_stop();
+	if (has_balloon)
+		balloon_stop();
 	if (hears_toolstack)
 		control_stop();
 	for (unsigned int i = 0; i < pvmm_nr_vcpus(); i++)

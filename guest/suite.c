@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Runs suites and prints TAP. Owns the counters of the run. */
 #include <pvmm/alloc.h>
+#include <pvmm/balloon.h>
 #include <pvmm/check.h>
 #include <pvmm/cmdline.h>
 #include <pvmm/log.h>
@@ -31,8 +32,10 @@ bool suite_check_equal(uint64_t a, uint64_t b, const char *text, const char *fil
 
 uint64_t pages_accounted_for(void)
 {
+	struct pvmm_balloon_stats b = pvmm_balloon_stats();
+
 	return pvmm_free_pages() + pvmm_table_cache_stats().nr_pages + pvmm_kernel_space.nr_tables +
-	       pvmm_check_stats().quarantined;
+	       pvmm_check_stats().quarantined + b.records + b.given - b.taken;
 }
 
 static void run_test(const struct suite *suite, const struct test *test)

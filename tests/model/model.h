@@ -63,6 +63,7 @@ struct model_options {
 	bool pae;	     /* a 32-bit domain: rules 15 to 18, 21 and 44; with model_boot_bare */
 	uint64_t
 		max_pages; /* the most the domain may own; 0: 1 MiB more than at boot, as xl does */
+	uint64_t free_frames; /* the machine's that are nobody's; 0: a few */
 };
 
 /* --- the machine --- */
@@ -147,6 +148,9 @@ bool model_ldt_used(unsigned int entry);
 /* A frame's state; owner MODEL_HOLE where there is none. */
 struct model_frame model_frame(mfn_t mfn);
 struct model_frame model_frame_of(pfn_t pfn);
+
+/* How many frames the domain may own from now on: what xl mem-set and mem-max change. */
+void model_max_pages(uint64_t nr_pages);
 
 /* The i-th frame of an owner; panics when there are fewer. */
 mfn_t model_frame_owned(enum model_owner owner, unsigned int i);
