@@ -64,6 +64,11 @@ const char *balloon_parse_keep(const char *value)
 		       : "is not a number of pages";
 }
 
+uint64_t balloon_keep(void)
+{
+	return keep_pages;
+}
+
 static void wake(void *ctx)
 {
 	thread_wake(ctx);

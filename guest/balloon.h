@@ -8,6 +8,9 @@
 /* The option balloon-keep=PAGES. */
 const char *balloon_parse_keep(const char *value);
 
+/* Free pages that it leaves. */
+uint64_t balloon_keep(void);
+
 /*
  * From start to stop, a thread that moves towards memory/target and says in data/pvmm/balloon how
  * far it came. 0; the store's error, or -XEN_ENOMEM. stop returns when the thread is gone.

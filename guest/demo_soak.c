@@ -5,6 +5,8 @@
  * and given up in any order; processes fork, touch, exec and end; stale mappings are purged and
  * free pages swept now and then. In the end it is all taken down, and every page must be back.
  *
+ * It ends sooner when somebody writes "stop" to data/soak below the domain's home.
+ *
  * Lines begin with "soak:"; the last one says "passed" or "FAILED" (tests/xl/soak.sh reads it).
  */
 #include <pvmm/alloc.h>
@@ -14,6 +16,7 @@
 #include <pvmm/ledger.h>
 #include <pvmm/log.h>
 #include <pvmm/vmap.h>
+#include <pvmm/xenstore.h>
 #include "balloon.h"
 #include "control.h"
 #include "demo.h"
@@ -31,7 +34,10 @@
 /* 37,449 blocks of 64 KiB: 2.3 GiB of metadata for each vCPU. */
 #define XFS_LEVELS 6
 
-/* Pages that the file systems leave to the others before those have to ask. */
+/*
+ * Pages that the file systems leave to the others before those have to ask; as many as the balloon
+ * leaves, if those are more, or the file systems would take what it waits for.
+ */
 #define RESERVE_PAGES 256
 
 #define PROCESSES 4  /* that the kernel keeps going */
@@ -291,14 +297,30 @@ static void start(struct thread *thread, const char *name, int vcpu, void (*run)
 /* Without a store it soaks all the same. */
 static bool hears_toolstack, has_balloon;
 
+static uint64_t reserve_pages(void)
+{
+	return balloon_keep() > RESERVE_PAGES ? balloon_keep() : RESERVE_PAGES;
+}
+
+static struct pvmm_store_watch stop_watch = {.path = "data/soak"};
+
+static bool is_told_to_stop(void)
+{
+	char word[8];
+
+	return hears_toolstack && pvmm_store_watch_fired(&stop_watch) &&
+	       !pvmm_store_read(PVMM_STORE_NO_TX, stop_watch.path, word, sizeof(word), NULL) &&
+	       pvmm_text_equal(word, "stop");
+}
+
 /* Starting takes little, and what the file systems have by then they give back when asked. */
 static void begin(void)
 {
 	unsigned int nr = pvmm_nr_vcpus();
 
-	if (xfs_cache_start(PVMM_VMAP_DEFAULT, RESERVE_PAGES) || housekeeper_start())
+	if (xfs_cache_start(PVMM_VMAP_DEFAULT, reserve_pages()) || housekeeper_start())
 		pvmm_panic("soak: no memory to begin with");
-	hears_toolstack = control_start();
+	hears_toolstack = control_start() && !pvmm_store_watch(&stop_watch);
 	has_balloon = hears_toolstack && !balloon_start();
 	for (unsigned int i = 0; i < nr; i++) {
 		if (xfs_mount(&file_systems[i], XFS_LEVELS, i))
@@ -321,8 +343,10 @@ static void end(void)
 	housekeeper_stop();
 	if (has_balloon)
 		balloon_stop();
-	if (hears_toolstack)
+	if (hears_toolstack) {
+		(void)pvmm_store_unwatch(&stop_watch);
 		control_stop();
+	}
 	for (unsigned int i = 0; i < pvmm_nr_vcpus(); i++)
 		xfs_unmount(&file_systems[i]);
 	xfs_cache_stop();
@@ -355,7 +379,7 @@ static void go_on(void)
 {
 	uint64_t deadline = soak.start_ns + seconds * SECOND, next = soak.start_ns + PROGRESS;
 
-	while (!is_stopping() && pvmm_clock_ns() < deadline) {
+	while (!is_stopping() && pvmm_clock_ns() < deadline && !is_told_to_stop()) {
 		thread_sleep(NAP_NS);
 		if (pvmm_clock_ns() < next)
 			continue;

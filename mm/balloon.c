@@ -20,7 +20,7 @@
 static struct {
 	bool has_turn;
 	enum pvmm_balloon_judge judge; /* may be set before there is a manager */
-	uint32_t first; /* of the list */
+	uint32_t first;		       /* of the list */
 	struct pvmm_balloon_stats stats;
 } balloon;
 
@@ -200,17 +200,20 @@ static void release(struct leaving *l, unsigned int first, unsigned int nr)
 	}
 }
 
-/* Whether more than that are free, if need be after asking those who keep some. */
+/* Others take pages at the same time: so often those who keep some are asked in vain. */
+#define TRIES 8
+
+/* Whether more than that are free, if need be after asking. */
 static bool has_free(uint64_t keep_pages)
 {
 	uint64_t nr = pvmm_free_pages(), before;
+	unsigned int tries = TRIES;
 
-	while (nr <= keep_pages) {
+	while (nr <= keep_pages && tries) {
 		before = nr;
 		alloc_reclaim();
 		nr = pvmm_free_pages();
-		if (nr <= before)
-			break;
+		tries -= nr <= before;
 	}
 	return nr > keep_pages;
 }
