@@ -10,6 +10,7 @@
  * Lines begin with "soak:"; the last one says "passed" or "FAILED" (tests/xl/soak.sh reads it).
  */
 #include <pvmm/alloc.h>
+#include <pvmm/balloon.h>
 #include <pvmm/check.h>
 #include <pvmm/clock.h>
 #include <pvmm/cmdline.h>
@@ -402,7 +403,7 @@ static const char *judge(uint64_t pages_before)
 			   ULL(pages));
 		return "pages are missing";
 	}
-	if (pvmm_audit())
+	if (pvmm_audit() || pvmm_balloon_audit())
 		return "the audit finds problems";
 	if (check.refused_pins)
 		return "pins were refused";

@@ -48,6 +48,7 @@ static void run_test(const struct suite *suite, const struct test *test)
 	pvmm_check_tick();
 	CHECK_EQUAL(pages_accounted_for(), before);
 	CHECK_EQUAL(pvmm_audit(), 0);
+	CHECK_EQUAL(pvmm_balloon_audit(), 0);
 
 	ok = !failed_checks;
 	nr_tests++;

@@ -20,7 +20,7 @@ void p2m_grow(uint64_t to_pfn);
 /* The allocator's part of the audit: its lists against the page database. Returns problems. */
 unsigned int alloc_audit(void);
 
-/* The balloon's: its list, and its count of frames against the p2m's and Xen's. */
+/* The balloon's: its list, and its count of frames against the p2m's. */
 unsigned int balloon_audit(void);
 
 /*

@@ -87,4 +87,10 @@ struct pvmm_balloon_stats {
 
 PVMM_API struct pvmm_balloon_stats pvmm_balloon_stats(void);
 
+/*
+ * Whether Xen counts as many pages of the domain as have a frame (one trap): 0, or 1 and a line. A
+ * page that was given away and is still mapped is one more for Xen.
+ */
+PVMM_API unsigned int pvmm_balloon_audit(void);
+
 #endif

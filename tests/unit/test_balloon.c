@@ -13,6 +13,13 @@
 #include <pvmm/ledger.h>
 #include <pvmm/vmap.h>
 
+/* Xen's count, too. */
+#define assert_all_clean()                                 \
+	do {                                               \
+		assert_clean();                            \
+		assert_int_equal(pvmm_balloon_audit(), 0); \
+	} while (0)
+
 static uint64_t given(uint64_t nr, int expected)
 {
 	uint64_t done;
@@ -69,7 +76,7 @@ static void pages_go_and_come(void **state)
 	assert_int_equal(reservation(), UNIT_PAGES - 600);
 	assert_int_equal(pvmm_free_pages(), free - 600);
 	assert_int_equal(pvmm_balloon_stats().nr_ballooned, 600);
-	assert_clean();
+	assert_all_clean();
 	for (uint64_t i = 0; i < UNIT_PAGES; i++)
 		if (pvmm_page(_pfn(i))->kind == PVMM_PAGE_BALLOONED) {
 			assert_false(mfn_valid(pvmm_pfn_to_mfn(_pfn(i))));
@@ -80,7 +87,7 @@ static void pages_go_and_come(void **state)
 	assert_int_equal(pvmm_free_pages(), free);
 	assert_int_equal(reservation(), UNIT_PAGES);
 	assert_int_equal(pages_there_are(), before);
-	assert_clean();
+	assert_all_clean();
 }
 
 /* The frame that comes back is usable as anything: it is written to, and becomes a table. */
@@ -102,7 +109,7 @@ static void what_comes_is_usable(void **state)
 		pvmm_page_put(pages[i]);
 	}
 	assert_int_equal(pvmm_check_free(), 0);
-	assert_clean();
+	assert_all_clean();
 }
 
 /* So many stay free, and giving says that there were no more. */
@@ -116,9 +123,9 @@ static void some_are_kept(void **state)
 	assert_int_equal(pvmm_free_pages(), 100);
 	assert_int_equal(pvmm_balloon_give(1, 100, &done), -XEN_ENOMEM);
 	assert_int_equal(done, 0);
-	assert_clean();
+	assert_all_clean();
 	assert_int_equal(taken(free - 100, 0), free - 100);
-	assert_clean();
+	assert_all_clean();
 }
 
 static unsigned int give_up_pages(struct pvmm_page *page, void *ctx)
@@ -145,7 +152,7 @@ static void the_others_are_asked(void **state)
 	assert_null(kept);
 	pvmm_notifier_remove(&notifier);
 	taken(free + 1, 0);
-	assert_clean();
+	assert_all_clean();
 }
 
 /* --- mappings --- */
@@ -181,9 +188,9 @@ static void stale_mappings_go_first(void **state)
 	assert_int_equal(pvmm_balloon_give_page(page), 0);
 	assert_int_equal(page->stale, 0);
 	assert_int_equal(pvmm_balloon_stats().held, 0);
-	assert_clean();
+	assert_all_clean();
 	taken(1, 0);
-	assert_clean();
+	assert_all_clean();
 }
 
 /* Without the ledger's guard the strict judge says no, and the lax one is found out. */
@@ -200,7 +207,7 @@ static void without_the_guard_xen_refuses(void **state)
 	assert_said("undone");
 	assert_true(mfn_eq(pvmm_pfn_to_mfn(pvmm_page_pfn(page)), mfn));
 	assert_int_equal(page->kind, PVMM_PAGE_KERNEL);
-	assert_clean();
+	assert_all_clean();
 
 	model_output_clear();
 	assert_int_equal(pvmm_balloon_give_page(page), 0);
@@ -212,7 +219,7 @@ static void without_the_guard_xen_refuses(void **state)
 	pvmm_purge();
 	assert_int_equal(reservation(), UNIT_PAGES - 1);
 	taken(1, 0);
-	assert_clean();
+	assert_all_clean();
 }
 
 /* R15: what the ledger counts as live is not even asked about. */
@@ -236,7 +243,7 @@ static void live_mappings_are_a_refusal(void **state)
 	pvmm_purge();
 	assert_int_equal(pvmm_page_exchange(page), 0);
 	pvmm_page_put(page);
-	assert_clean();
+	assert_all_clean();
 }
 
 /* What is in the balloon cannot be mapped. */
@@ -254,7 +261,7 @@ static void ballooned_pages_are_not_mapped(void **state)
 	assert_int_equal(pvmm_page_exchange(page), -XEN_EINVAL);
 	assert_int_equal(pvmm_balloon_give_page(page), -XEN_EINVAL);
 	taken(1, 0);
-	assert_clean();
+	assert_all_clean();
 }
 
 /* Only single pages that are the caller's alone may go. */
@@ -274,7 +281,7 @@ static void others_pages_do_not_go(void **state)
 	pvmm_page_put(shared);
 	pvmm_page_put(shared);
 	pvmm_page_free(block, 1);
-	assert_clean();
+	assert_all_clean();
 }
 
 /* --- the judge asks of each page --- */
@@ -304,9 +311,9 @@ static void every_page_is_judged(void **state)
 	pvmm_balloon_judge(PVMM_BALLOON_EXCHANGE);
 	assert_int_equal(given(600, 0), 600);
 	assert_int_equal(pvmm_balloon_stats().exchanged, 600);
-	assert_clean();
+	assert_all_clean();
 	assert_int_equal(taken(600, 0), 600);
-	assert_clean();
+	assert_all_clean();
 
 	/* Reported, the page stays; the others of its batch go. */
 	pfn = hold_a_free_page(&holder);
@@ -323,7 +330,7 @@ static void every_page_is_judged(void **state)
 	assert_int_equal(pvmm_balloon_give(10, 0, &done), -XEN_EBUSY);
 	assert_int_equal(pvmm_page(pfn)->kind, PVMM_PAGE_QUARANTINED);
 	unit_writable(holder);
-	assert_clean();
+	assert_all_clean();
 
 	/* Or freed of its mapping, read-only as it is. */
 	configure(PVMM_ACTION_FIX);
@@ -331,7 +338,7 @@ static void every_page_is_judged(void **state)
 	assert_int_equal(pvmm_balloon_give(10, 0, &done), 0);
 	assert_int_equal(pvmm_page(pfn)->kind, PVMM_PAGE_BALLOONED);
 	assert_true(pvmm_stray_last().done);
-	assert_clean();
+	assert_all_clean();
 	configure(PVMM_ACTION_REPORT);
 	pvmm_balloon_judge(PVMM_BALLOON_COUNT);
 }
@@ -359,22 +366,22 @@ static void the_domain_grows(void **state)
 	/* Two steps: six pages of records and a table of the direct map each. */
 	assert_int_equal(pvmm_balloon_stats().records, 12);
 	assert_int_equal(pvmm_free_pages(), free + 1000 - 14);
-	assert_clean();
+	assert_all_clean();
 
 	/* To the last page, and not one more. */
 	assert_int_equal(taken(MAXIMUM, -XEN_E2BIG), MAXIMUM - UNIT_PAGES - 1000);
 	assert_int_equal(reservation(), MAXIMUM);
 	assert_int_equal(pages_there_are(), before);
-	assert_clean();
+	assert_all_clean();
 
 	/* Until it is asked to have less, and may have more again. */
 	given(MAXIMUM - 1000, 0);
-	assert_clean();
+	assert_all_clean();
 	model_max_pages(1500);
 	assert_int_equal(taken(1000, -XEN_E2BIG), 500);
 	model_max_pages(2 * MAXIMUM); /* the machine has less */
 	assert_int_equal(taken(2 * MAXIMUM, -XEN_ENOMEM), UNIT_PAGES + MAXIMUM - 1500);
-	assert_clean();
+	assert_all_clean();
 	assert_int_equal(pages_there_are(), before);
 }
 
@@ -392,9 +399,9 @@ static void odd_sizes_grow(void **state)
 				&(struct model_options){.max_pages = 4000, .free_frames = 4000});
 		assert_int_equal(pvmm_balloon_take(1400, &done), 0);
 		assert_int_equal(pvmm_balloon_stats().nr_frames, sizes[i] + 1400);
-		assert_clean();
+		assert_all_clean();
 		assert_int_equal(pvmm_balloon_give(1700, 0, &done), 0);
-		assert_clean();
+		assert_all_clean();
 	}
 }
 
@@ -416,14 +423,14 @@ static void new_pages_are_used(void **state)
 	assert_int_equal(pvmm_space_activate(&space), 0);
 	assert_false(model_write_faults((void *)(uintptr_t)UNIT_VA));
 	assert_true(pfn_x(space.root) >= UNIT_PAGES);
-	assert_clean();
+	assert_all_clean();
 	assert_int_equal(pvmm_space_activate(&pvmm_kernel_space), 0);
 	pvmm_page_put(page);
 	assert_int_equal(pvmm_space_destroy(&space), 0);
 	page = page_with_stale_mapping();
 	assert_int_equal(pvmm_page_exchange(page), 0);
 	assert_int_equal(pvmm_balloon_give_page(page), 0);
-	assert_clean();
+	assert_all_clean();
 }
 
 /* --- everything fails in turn --- */
@@ -441,7 +448,7 @@ static void growing_needs_memory(void **state)
 			assert_non_null(pvmm_page_alloc(0, PVMM_PAGE_KERNEL));
 		before = pages_there_are();
 		err = pvmm_balloon_take(1, &done);
-		assert_clean();
+		assert_all_clean();
 		assert_int_equal(pages_there_are(), before);
 		if (!err) {
 			assert_int_equal(nr, 7);
@@ -493,7 +500,7 @@ static bool survives(inject_fn *inject, unsigned int op, unsigned int nth, int e
 	all_of_it(page);
 	fired = model_fail_fired();
 	pvmm_purge();
-	assert_clean();
+	assert_all_clean();
 	assert_int_equal(pages_there_are(), before);
 	return fired;
 }
@@ -548,7 +555,7 @@ static void random_targets(void **state)
 		assert_int_equal(reservation(), pvmm_balloon_stats().nr_frames);
 	}
 	pvmm_purge();
-	assert_clean();
+	assert_all_clean();
 	assert_int_equal(pages_there_are(), before);
 }
 
