@@ -60,12 +60,6 @@ void start_info_renew(void);
 void shared_info_map(void);
 int shared_info_hide(void);
 
-/*
- * Tells the toolstack where the p2m is; again when it has grown, and after a resume. -XEN_ENOMEM
- * (what was told before holds), or -XEN_E2BIG for more than the direct map reaches.
- */
-int p2m_publish(void);
-
 /* --- the clock (time.c) --- */
 
 /* A moment of pvmm_clock_ns as Xen has it. */

@@ -5,7 +5,8 @@
  *
  * There are two forms, and both are given: an address in given page tables, which Xen 4.6 and later
  * save by, and a tree of frames, which is all that dump-core of releases before 4.16 knows. The
- * tree holds mfns and is nothing but a copy: it is made anew whenever the domain has resumed.
+ * tree holds mfns and is nothing but a copy: it is made anew when the p2m grows, and whenever the
+ * domain has resumed.
  */
 #include <pvmm/alloc.h>
 #include <pvmm/kernel.h>
@@ -69,10 +70,10 @@ static void fill_tree(uint64_t nr_pages, uint64_t nr_middles)
 	}
 }
 
-int p2m_publish(void)
+int pvmm_p2m_publish(uint64_t nr_pfns)
 {
 	struct arch_shared_info *arch = &pvmm_shared_info()->arch;
-	uint64_t nr_pages = pvmm_pages_for(pvmm_max_pfn() * sizeof(uint64_t));
+	uint64_t nr_pages = pvmm_pages_for(nr_pfns * sizeof(uint64_t));
 	uint64_t nr_middles = (nr_pages + FRAMES_PER_PAGE - 1) / FRAMES_PER_PAGE;
 	int err = take_pages(nr_middles);
 
@@ -81,7 +82,7 @@ int p2m_publish(void)
 	/* Odd while it changes: a save that reads meanwhile begins anew, or gives up. */
 	__atomic_store_n(&arch->p2m_generation, arch->p2m_generation | 1, __ATOMIC_SEQ_CST);
 	fill_tree(nr_pages, nr_middles);
-	arch->max_pfn = pvmm_max_pfn();
+	arch->max_pfn = nr_pfns;
 	arch->pfn_to_mfn_frame_list_list = mfn_x(mfn_of(top));
 	arch->p2m_vaddr = PVMM_P2M_BASE;
 	arch->p2m_cr3 = xen_pfn_to_cr3(mfn_x(pvmm_pfn_to_mfn(pvmm_kernel_space.root)));

@@ -126,7 +126,7 @@ void start_of_day(const struct start_info *builders, uint64_t boot_rsp)
 	boot_map_all(si, stack_end);
 	fault_report_walks();
 	console_enable_events();
-	if (p2m_publish())
+	if (pvmm_p2m_publish(pvmm_max_pfn()))
 		refuse_boot("this domain is too small: no memory to tell the toolstack of its p2m");
 	store_init(si);
 	calls_init();

@@ -123,7 +123,7 @@ static void resume(uint64_t stopped_ns)
 	vcpu_resume();
 	console_resume(pvmm_start_info());
 	store_renew(pvmm_start_info());
-	err = p2m_publish();
+	err = pvmm_p2m_publish(pvmm_max_pfn());
 	if (err) /* it had its pages before */
 		pvmm_panic("suspend: the p2m cannot be published: %s (%d)", pvmm_errno_name(err),
 			   err);

@@ -24,8 +24,8 @@
 #include <pvmm/vmap.h>
 #include "control.h"
 #include "demo.h"
-#include "housekeeper.h"
 #include "process.h"
+#include "services.h"
 #include "snapshot.h"
 #include "suite.h"
 #include "suspend.h"
@@ -376,25 +376,25 @@ static const struct suspend_judge judge = {judge_before, judge_after};
 
 /* --- all together --- */
 
+static unsigned int nr_each; /* file systems: a vCPU's each */
+
 static bool begin(void)
 {
-	unsigned int nr = pvmm_nr_vcpus();
-
-	if (!control_start())
+	nr_each = pvmm_nr_vcpus();
+	if (!services_start())
 		return false;
 	control_on_poweroff(stop);
-	if (snapshot_init() || xfs_cache_start(PVMM_VMAP_DEFAULT, RESERVE_PAGES) ||
-	    housekeeper_start())
+	if (snapshot_init() || xfs_cache_start(PVMM_VMAP_DEFAULT, RESERVE_PAGES))
 		pvmm_panic("migrate: no memory to begin with");
 	keep();
-	for (unsigned int i = 0; i < nr; i++) {
+	for (unsigned int i = 0; i < nr_each; i++) {
 		if (xfs_mount(&file_systems[i], XFS_LEVELS, i))
 			pvmm_panic("migrate: no memory for a file system");
 		file_systems[i].stop = &migrate.stop;
 	}
 	suspend_judge_set(&judge);
 	start(&parenting, "parent", THREAD_ANYWHERE, parent, NULL);
-	for (unsigned int i = 0; i < nr; i++) {
+	for (unsigned int i = 0; i < nr_each; i++) {
 		start(&walkers[i], "walker", (int)i, walker, &file_systems[i]);
 		start(&sleepers[i], "sleeper", (int)i, sleeper, NULL);
 	}
@@ -406,10 +406,9 @@ static void end(void)
 	while (__atomic_load_n(&migrate.at_work, __ATOMIC_ACQUIRE) || processes_alive())
 		thread_sleep(NAP_NS);
 	suspend_judge_set(NULL);
-	housekeeper_stop();
 	control_on_poweroff(NULL);
-	control_stop();
-	for (unsigned int i = 0; i < pvmm_nr_vcpus(); i++)
+	services_stop();
+	for (unsigned int i = 0; i < nr_each; i++)
 		xfs_unmount(&file_systems[i]);
 	xfs_cache_stop();
 	keep_no_longer();

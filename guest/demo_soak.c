@@ -11,6 +11,7 @@
  * it).
  */
 #include <pvmm/alloc.h>
+#include <pvmm/balloon.h>
 #include <pvmm/check.h>
 #include <pvmm/clock.h>
 #include <pvmm/cmdline.h>
@@ -18,12 +19,10 @@
 #include <pvmm/log.h>
 #include <pvmm/vmap.h>
 #include <pvmm/xenstore.h>
-#include "control.h"
+#include "balloon.h"
 #include "demo.h"
-#include "hotplug.h"
-#include "housekeeper.h"
 #include "process.h"
-#include "shell.h"
+#include "services.h"
 #include "suite.h"
 #include "xfs.h"
 
@@ -36,7 +35,10 @@
 /* 37,449 blocks of 64 KiB: 2.3 GiB of metadata for each vCPU. */
 #define XFS_LEVELS 6
 
-/* Pages that the file systems leave to the others before those have to ask. */
+/*
+ * Pages that the file systems leave to the others before those have to ask; as many as the balloon
+ * leaves, if those are more, or the file systems would take what it waits for.
+ */
 #define RESERVE_PAGES 256
 
 #define PROCESSES 4  /* that the kernel keeps going */
@@ -272,7 +274,7 @@ static void parent(void *ctx)
 
 /* --- the toolstack --- */
 
-static bool hears_toolstack; /* without a store it soaks all the same */
+static bool hears_stop; /* without a store it soaks all the same */
 
 static struct pvmm_store_watch stop_watch = {.path = "data/soak"};
 
@@ -280,22 +282,9 @@ static bool is_told_to_stop(void)
 {
 	char word[8];
 
-	return hears_toolstack && pvmm_store_watch_fired(&stop_watch) &&
+	return hears_stop && pvmm_store_watch_fired(&stop_watch) &&
 	       !pvmm_store_read(PVMM_STORE_NO_TX, stop_watch.path, word, sizeof(word), NULL) &&
 	       pvmm_text_equal(word, "stop");
-}
-
-static bool hear_toolstack(void)
-{
-	if (!control_start())
-		return false;
-	if (hotplug_start()) {
-		if (!pvmm_store_watch(&stop_watch))
-			return true;
-		hotplug_stop();
-	}
-	control_stop();
-	return false;
 }
 
 /* --- all together --- */
@@ -322,14 +311,18 @@ static void start(struct thread *thread, const char *name, void (*run)(void *ctx
 		pvmm_panic("soak: no memory for the first threads");
 }
 
+static uint64_t reserve_pages(void)
+{
+	return balloon_keep() > RESERVE_PAGES ? balloon_keep() : RESERVE_PAGES;
+}
+
 /* Starting takes little, and what the file systems have by then they give back when asked. */
 static void begin(void)
 {
 	nr_each = pvmm_nr_vcpus();
-	if (xfs_cache_start(PVMM_VMAP_DEFAULT, RESERVE_PAGES) || housekeeper_start() ||
-	    shell_start())
+	if (xfs_cache_start(PVMM_VMAP_DEFAULT, reserve_pages()) || !services_start())
 		pvmm_panic("soak: no memory to begin with");
-	hears_toolstack = hear_toolstack();
+	hears_stop = services_hear_toolstack() && !pvmm_store_watch(&stop_watch);
 	for (unsigned int i = 0; i < nr_each; i++) {
 		if (xfs_mount(&file_systems[i], XFS_LEVELS, i))
 			pvmm_panic("soak: no memory for a file system");
@@ -348,13 +341,9 @@ static void end(void)
 {
 	while (__atomic_load_n(&soak.at_work, __ATOMIC_ACQUIRE) || processes_alive())
 		thread_sleep(NAP_NS);
-	housekeeper_stop();
-	if (hears_toolstack) {
+	if (hears_stop)
 		(void)pvmm_store_unwatch(&stop_watch);
-		hotplug_stop();
-		control_stop();
-	}
-	shell_stop();
+	services_stop();
 	for (unsigned int i = 0; i < nr_each; i++)
 		xfs_unmount(&file_systems[i]);
 	xfs_cache_stop();
@@ -410,7 +399,7 @@ static const char *judge(uint64_t pages_before)
 			   ULL(pages));
 		return "pages are missing";
 	}
-	if (pvmm_audit())
+	if (pvmm_audit() || pvmm_balloon_audit())
 		return "the audit finds problems";
 	if (check.refused_pins)
 		return "pins were refused";

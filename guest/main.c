@@ -5,6 +5,7 @@
  *	suite=NAME[,NAME]	runs test suites ("all" for all), TAP on the console
  *	demo=NAME		runs a demo
  *	soak-seconds=N		how long demo=soak goes on
+ *	balloon-keep=PAGES	stay free when the toolstack takes memory (256)
  *	diff=FIRST:COUNT	runs differential sequences (tests/diff/sequence.h)
  *	diff-words		says what each of them does
  *	list			says which there are
@@ -15,6 +16,7 @@
 #include <pvmm/kernel.h>
 #include <pvmm/log.h>
 #include <pvmm/vcpu.h>
+#include "balloon.h"
 #include "demo.h"
 #include "suite.h"
 #include "diff.h"
@@ -52,6 +54,7 @@ const struct pvmm_option pvmm_kernel_options[] = {
 	{"suite", "NAME[,NAME]", parse_suite},
 	{"demo", "NAME", parse_demo},
 	{"soak-seconds", "N", soak_parse},
+	{"balloon-keep", "PAGES", balloon_parse_keep},
 	{"diff", "FIRST:COUNT[:MASK][,...]", diff_parse},
 	{"diff-words", NULL, diff_parse_words},
 	{"list", NULL, parse_list},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Runs suites and prints TAP. Owns the counters of the run. */
 #include <pvmm/alloc.h>
+#include <pvmm/balloon.h>
 #include <pvmm/check.h>
 #include <pvmm/cmdline.h>
 #include <pvmm/log.h>
@@ -32,8 +33,10 @@ bool suite_check_equal(uint64_t a, uint64_t b, const char *text, const char *fil
 
 uint64_t pages_accounted_for(void)
 {
+	struct pvmm_balloon_stats b = pvmm_balloon_stats();
+
 	return pvmm_free_pages() + pvmm_table_cache_stats().nr_pages + pvmm_kernel_space.nr_tables +
-	       pvmm_check_stats().quarantined + pvmm_vcpu_pages();
+	       pvmm_check_stats().quarantined + pvmm_vcpu_pages() + b.records + b.given - b.taken;
 }
 
 static void run_test(const struct suite *suite, const struct test *test)
@@ -46,6 +49,7 @@ static void run_test(const struct suite *suite, const struct test *test)
 	pvmm_check_tick();
 	CHECK_EQUAL(pages_accounted_for(), before);
 	CHECK_EQUAL(pvmm_audit(), 0);
+	CHECK_EQUAL(pvmm_balloon_audit(), 0);
 
 	ok = !failed_checks;
 	nr_tests++;

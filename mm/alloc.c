@@ -193,17 +193,20 @@ static struct pvmm_page *take_block(unsigned int order, enum pvmm_page_kind kind
 	return head;
 }
 
-/*
- * Memory is out: gets back what others keep for speed, and then what the checker holds, their pages
- * among it. Not from inside a batch.
- */
+/* What others keep for speed first; the checker may hold their pages then. */
+void alloc_reclaim(void)
+{
+	ledger_reclaim();
+	pvmm_table_cache_shrink();
+	(void)check_give_back();
+}
+
+/* Memory is out. Not from inside a batch. */
 static bool reclaim(void)
 {
 	if (pvmm_batch_is_open())
 		return false;
-	ledger_reclaim();
-	pvmm_table_cache_shrink();
-	(void)check_give_back();
+	alloc_reclaim();
 	return true;
 }
 

@@ -495,7 +495,7 @@ void pvmm_check_summary(void)
 
 	if (!is_on && !s->strays && !s->refused_pins)
 		return;
-	for (unsigned int i = PVMM_CHECK_BY_FREE; i < PVMM_CHECK_HOWS; i++)
+	for (unsigned int i = PVMM_CHECK_BY_FREE; i <= PVMM_CHECK_BY_CALL; i++)
 		len += pvmm_snprintf(text + len, sizeof(text) - (size_t)len, "%s%llu %s",
 				     len ? ", " : "", (unsigned long long)s->probed[i],
 				     report_how_name((enum pvmm_check_how)i));

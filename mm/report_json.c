@@ -124,6 +124,7 @@ static const char *event_name(enum finding_kind kind)
 		[FOUND_GONE] = "gone",
 		[FOUND_UNEXPLAINED] = "unexplained",
 		[FOUND_UNSEARCHED] = "unsearched",
+		[FOUND_HELD] = "held",
 	};
 
 	return names[kind];

@@ -63,6 +63,7 @@ struct model_options {
 	bool pae;	     /* a 32-bit domain: rules 15 to 18, 21 and 44; with model_boot_bare */
 	uint64_t
 		max_pages; /* the most the domain may own; 0: 1 MiB more than at boot, as xl does */
+	uint64_t free_frames; /* the machine's that are nobody's; 0: a few */
 };
 
 /* --- the machine --- */
@@ -148,6 +149,9 @@ bool model_ldt_used(unsigned int entry);
 struct model_frame model_frame(mfn_t mfn);
 struct model_frame model_frame_of(pfn_t pfn);
 
+/* How many frames the domain may own from now on: what xl mem-set and mem-max change. */
+void model_max_pages(uint64_t nr_pages);
+
 /* The i-th frame of an owner; panics when there are fewer. */
 mfn_t model_frame_owned(enum model_owner owner, unsigned int i);
 
@@ -189,6 +193,9 @@ void model_fail_operation(unsigned int op, unsigned int nth, int err);
 bool model_fail_fired(void);
 
 /* --- the host's side --- */
+
+/* Entries of the p2m that the toolstack has been told of (pvmm_p2m_publish). */
+extern uint64_t model_published_pfns;
 
 /* Whether an access faults. The write puts back what it has read. */
 bool model_read_faults(const volatile void *addr);

@@ -56,7 +56,8 @@ struct vcpu {
 
 struct model {
 	struct model_options options;
-	uint64_t nr_pages; /* of the domain */
+	uint64_t nr_pages; /* of the domain at boot */
+	uint64_t nr_pfns;  /* that it could have: mfn_of_pfn has so many */
 	uint64_t nr_mfns;
 	struct frame *frames;
 	uint64_t *mfn_of_store; /* back from the page of the memory file */
