@@ -6,6 +6,7 @@
 #include <pvmm/cmdline.h>
 #include <pvmm/space.h>
 #include <pvmm/vmap.h>
+#include "grant.h"
 #include "options.h"
 
 /* Sets one number of vmap's; says why not. */
@@ -85,5 +86,6 @@ const struct pvmm_option library_options[] = {
 	{"vmap-small-pages", "N", parse_small_pages},
 	{"fault-around", "PAGES", parse_fault_around},
 	{"table-keep", "ENTRIES", parse_table_keep},
+	{"grants", "v1|v2", parse_grants},
 	{NULL, NULL, NULL},
 };

@@ -12,6 +12,18 @@ void alloc_init(void);
 void space_init(pfn_t kernel_root);
 void regions_init(void);
 
+/* Pages that others hold: mm/holder.c. */
+void holders_init(void);
+
+/* Whether somebody has references of an allocated page but its owner, who frees it, and holders. */
+bool page_has_other_refs(const struct pvmm_page *page);
+
+/*
+ * Frees a block page by page, but for pages that are held: those lose their owner's reference, with
+ * a line that names the holder and the caller, and are free when the last holder lets go.
+ */
+void free_held(struct pvmm_page *page, unsigned int order, const void *caller);
+
 /* The allocator's part of the audit: its lists against the page database. Returns problems. */
 unsigned int alloc_audit(void);
 

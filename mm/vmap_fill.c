@@ -181,6 +181,28 @@ int pvmm_vmap_apply(const void *addr, uint64_t nr_pages, pvmm_vmap_entry_fn *fn,
 	return err;
 }
 
+int pvmm_vmap_follow(const void *addr, uint64_t nr_pages)
+{
+	struct vmap_area *area = find_open((uintptr_t)addr);
+	struct area_cursor c;
+	int err = 0;
+
+	if (!area)
+		return -XEN_ENOENT;
+	if (area->va != (uintptr_t)addr || nr_pages > area->nr_pages)
+		return -XEN_EINVAL;
+	for (area_start(&c, area); c.i < nr_pages; area_next(&c)) {
+		uint32_t old = *c.pfn, now;
+
+		err = take_entry(&now, pvmm_pt_lookup(pvmm_kernel_space.root, area_cursor_va(&c)));
+		if (err)
+			break;
+		*c.pfn = now;
+		forget_page(old);
+	}
+	return err;
+}
+
 int pvmm_vmap_done(const void *addr)
 {
 	struct vmap_area *area = area_find_locked((uintptr_t)addr);

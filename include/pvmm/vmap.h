@@ -86,6 +86,14 @@ typedef int pvmm_vmap_entry_fn(pvmm_va_t va, pvmm_pte_t *entry, void *ctx);
 PVMM_API int pvmm_vmap_apply(const void *addr, uint64_t nr_pages, pvmm_vmap_entry_fn *fn, void *ctx,
 			     unsigned int *levels);
 
+/*
+ * Xen itself has made or cleared the entries of the first pages of a reserved area that is not done
+ * yet (GNTTABOP_map_grant_ref): the books follow, without a trap. The domain's own pages are
+ * counted and referenced as by pvmm_vmap. After an error they agree up to the entry that it is
+ * about; clearing the rest and following again puts it right.
+ */
+PVMM_API int pvmm_vmap_follow(const void *addr, uint64_t nr_pages);
+
 /* The entries are as they are to be: from here on the area is like any other. */
 PVMM_API int pvmm_vmap_done(const void *addr);
 
