@@ -3,6 +3,7 @@
 #include <pvmm/alloc.h>
 #include <pvmm/check.h>
 #include <pvmm/cmdline.h>
+#include <pvmm/grant.h>
 #include <pvmm/log.h>
 #include <pvmm/stray.h>
 #include "suite.h"
@@ -32,7 +33,7 @@ bool suite_check_equal(uint64_t a, uint64_t b, const char *text, const char *fil
 uint64_t pages_accounted_for(void)
 {
 	return pvmm_free_pages() + pvmm_table_cache_stats().nr_pages + pvmm_kernel_space.nr_tables +
-	       pvmm_check_stats().quarantined;
+	       pvmm_check_stats().quarantined + pvmm_grant_stats().nr_record_pages;
 }
 
 static void run_test(const struct suite *suite, const struct test *test)
