@@ -224,6 +224,11 @@ int pvmm_grant_map(struct pvmm_grant_mapping *m, unsigned int flags)
 	err = pvmm_vmap_reserve(m->nr, &how, &m->addr);
 	if (err)
 		return err;
+	err = pvmm_vmap_prepare(m->addr, m->nr);
+	if (err) {
+		give_area_up(m);
+		return err;
+	}
 	m->flags = flags;
 	for (unsigned int i = 0; i < m->nr; i++)
 		m->grants[i].is_mapped = false;

@@ -151,7 +151,7 @@ static void many_are_mapped_at_once(void)
 		CHECK_EQUAL(pvmm_grant_unmap(&m), 0);
 	}
 	/* One that is not granted: none is mapped. */
-	own[50].ref = 500;
+	own[50].ref = 7;
 	CHECK_EQUAL(pvmm_grant_map(&m, 0), -XEN_EACCES);
 	for (unsigned int i = 0; i < MANY; i++) {
 		CHECK_EQUAL(pvmm_grant_end(refs[i]), 0);
@@ -251,7 +251,7 @@ static void the_table_grows_to_its_end(void)
 	enum { AT_ONCE = 64 };
 	struct pvmm_page *page = pvmm_page_alloc(0, PVMM_PAGE_KERNEL), *same[AT_ONCE];
 	pvmm_grant_t refs[AT_ONCE];
-	unsigned int nr = 0;
+	unsigned int nr = 0, ended = 0;
 	int err;
 
 	for (unsigned int i = 0; i < AT_ONCE; i++)
@@ -263,8 +263,11 @@ static void the_table_grows_to_its_end(void)
 		   pvmm_grant_stats().version);
 	CHECK(nr > 4096);
 	CHECK_EQUAL(pvmm_grant_stats().nr_given, nr);
-	for (pvmm_grant_t ref = 8; pvmm_grant_stats().nr_given; ref++)
-		CHECK_EQUAL(pvmm_grant_end(ref), 0);
+	/* A few of those that there are were not given. */
+	for (pvmm_grant_t ref = 8; ref < nr + 2 * AT_ONCE; ref++)
+		if (!pvmm_grant_end(ref))
+			ended++;
+	CHECK_EQUAL(ended, nr);
 	CHECK_EQUAL(page->refs, 1);
 	pvmm_page_free(page, 0);
 }
