@@ -93,9 +93,20 @@ static const char *use_name(pvmm_grant_t ref)
 	return use ? "mapped read-only" : "not mapped now";
 }
 
+/* Who gave it: the caller's name, without those behind it. */
+static void describe_giver(const struct record *r, char *buf, size_t len_bytes)
+{
+	const struct pvmm_owner_stack *stack = pvmm_owner_stack(r->giver);
+
+	if (stack && stack->nr)
+		pvmm_snprintf(buf, len_bytes, "%pS", (void *)stack->callers[0]);
+	else
+		pvmm_snprintf(buf, len_bytes, "(not known)");
+}
+
 static bool describe(pfn_t pfn, unsigned int n, char *buf, size_t len_bytes)
 {
-	char giver[96];
+	char giver[64];
 	bool found = false;
 
 	pvmm_spin_lock(&lock);
@@ -104,7 +115,7 @@ static bool describe(pfn_t pfn, unsigned int n, char *buf, size_t len_bytes)
 
 		if (r->state == FREE || r->pfn != pfn_x(pfn) || n--)
 			continue;
-		pvmm_owner_describe(pvmm_owner_stack(r->giver), giver, sizeof(giver));
+		describe_giver(r, giver, sizeof(giver));
 		pvmm_snprintf(buf, len_bytes, "grant ref %u to domain %u, %s%s, given by %s", ref,
 			      r->domid, use_name(ref), r->state == GIVEN ? "" : ", to be ended",
 			      giver);
