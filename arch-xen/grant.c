@@ -189,10 +189,13 @@ int pvmm_grants_start(void)
 	err = grant_frames_init();
 	if (err)
 		return err;
-	pvmm_holder_add(&holder);
 	pvmm_spin_lock(&grow_lock);
 	err = grow();
 	pvmm_spin_unlock(&grow_lock);
+	if (err)
+		grant_frames_end();
+	else
+		pvmm_holder_add(&holder);
 	return err;
 }
 

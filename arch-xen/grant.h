@@ -34,6 +34,9 @@ static inline unsigned int grant_refs_per_frame(unsigned int version)
 /* Chooses the version and reserves the addresses; no frame is mapped yet. */
 int grant_frames_init(void);
 
+/* Takes that back, with what is mapped: the table is not used after all. */
+void grant_frames_end(void);
+
 /* Has the table so many frames, mapped. All or nothing, but that Xen's own table does not shrink.
  */
 int grant_frames_grow(unsigned int to_frames);

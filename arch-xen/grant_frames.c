@@ -5,7 +5,8 @@
  * kept but in the page tables, from which they go before the domain is saved.
  *
  * Invariant: the first nr pages of the area map the table's frames, those from max on its status
- * frames (version 2), unless the table is suspended; all others map nothing.
+ * frames (version 2), and nothing of it is mapped while the table is suspended. A growth that has
+ * failed may leave further frames mapped, which the next one uses.
  *
  * Called by one vCPU at a time: grant.c's lock for growing, or with all others parked.
  */
@@ -176,6 +177,15 @@ int grant_frames_init(void)
 	return 0;
 }
 
+void grant_frames_end(void)
+{
+	int err = pvmm_vunmap(area);
+
+	if (err)
+		pvmm_panic("the grant table's area is not whole: %s", pvmm_errno_name(err));
+	grant_frames = (struct grant_frames){0};
+}
+
 int grant_frames_grow(unsigned int to_frames)
 {
 	int err;
@@ -198,9 +208,7 @@ int grants_suspend(void)
 		return -XEN_EBUSY;
 	if (!grant_frames.nr)
 		return 0;
-	err = fill(area, grant_frames.nr, NULL, 0);
-	if (!err)
-		err = fill(status_area(), status_frames(grant_frames.nr), NULL, 0);
+	err = fill(area, grant_frames.max + status_frames(grant_frames.max), NULL, 0);
 	if (err)
 		grants_resume(true);
 	return err;
