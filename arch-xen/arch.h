@@ -118,6 +118,14 @@ int vcpu_initialise(unsigned int vcpu, struct vcpu_local *local);
 uint64_t entry_stack_top(const struct vcpu_local *local);
 pvmm_va_t vcpu_stack_top(unsigned int vcpu);
 
+/*
+ * Around a suspend, with all other vCPUs parked: takes the grant table's frames out of the page
+ * tables, and puts them back. -XEN_EBUSY, with a line, if grants of other domains are mapped; then,
+ * and after any other error, nothing has changed. was_cancelled: the domain has not left its host.
+ */
+int grants_suspend(void);
+void grants_resume(bool was_cancelled);
+
 /* What a new vCPU's first context says of traps and events. */
 void traps_fill_context(struct vcpu_guest_context *c);
 void events_fill_context(struct vcpu_guest_context *c);

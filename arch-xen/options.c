@@ -7,6 +7,7 @@
 #include <pvmm/cmdline.h>
 #include <pvmm/space.h>
 #include <pvmm/vmap.h>
+#include "grant.h"
 #include "options.h"
 
 /* Sets one number of vmap's; says why not. */
@@ -103,5 +104,6 @@ const struct pvmm_option library_options[] = {
 	{"fault-around", "PAGES", parse_fault_around},
 	{"table-keep", "ENTRIES", parse_table_keep},
 	{"balloon-check", "count|off|exchange", parse_balloon_check},
+	{"grants", "v1|v2", parse_grants},
 	{NULL, NULL, NULL},
 };

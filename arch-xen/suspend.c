@@ -17,6 +17,7 @@
 #include <pvmm/hypercall.h>
 #include <pvmm/log.h>
 #include <pvmm/mm.h>
+#include <pvmm/p2m.h>
 #include <pvmm/suspend.h>
 #include <pvmm/time.h>
 #include <pvmm/vcpu.h>
@@ -145,6 +146,18 @@ static int stop_and_go(void)
 	return result;
 }
 
+/* Without the grant table's frames, which are Xen's and in no p2m. */
+static int without_grants(void)
+{
+	int result = grants_suspend();
+
+	if (result)
+		return result;
+	result = stop_and_go();
+	grants_resume(result != PVMM_SUSPEND_RESTORED);
+	return result;
+}
+
 /* The others wait for their turn at the store while it is told what it must know. */
 static int meet(void)
 {
@@ -156,7 +169,7 @@ static int meet(void)
 		let_others_go(result);
 		return result;
 	}
-	result = stop_and_go();
+	result = without_grants();
 	let_others_go(result);
 	xs_resume();
 	return result;

@@ -7,6 +7,7 @@
  */
 #include <pvmm/batch.h>
 #include <pvmm/cmdline.h>
+#include <pvmm/grant.h>
 #include <pvmm/ledger.h>
 #include <pvmm/kernel.h>
 #include <pvmm/log.h>
@@ -139,6 +140,7 @@ static const struct {
 	const char *does;
 	void (*run)(void);
 } keys[] = {
+	{'g', "grants", pvmm_grants_print},
 	{'m', "memory statistics", pvmm_mm_stats_print},
 	{'p', "purge", purge},
 	{'s', "hypercall statistics", pvmm_stats_print},
@@ -156,7 +158,7 @@ static void look_at_sysrq(void)
 			keys[i].run();
 			return;
 		}
-	pvmm_log(PVMM_WARN, "control: sysrq '%s': no such key; there are m, p and s", word);
+	pvmm_log(PVMM_WARN, "control: sysrq '%s': no such key; there are g, m, p and s", word);
 }
 
 /* --- the threads --- */

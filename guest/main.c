@@ -13,6 +13,8 @@
  * Without any it says what it sees and powers off.
  */
 #include <pvmm/alloc.h>
+#include <pvmm/batch.h>
+#include <pvmm/grant.h>
 #include <pvmm/kernel.h>
 #include <pvmm/log.h>
 #include <pvmm/vcpu.h>
@@ -75,11 +77,15 @@ void pvmm_kernel_main(void)
 {
 	const struct start_info *si = pvmm_start_info();
 	bool passed = true;
+	int err;
 
 	pvmm_log(PVMM_INFO, "%.31s: %lu MiB, %llu of %lu pages free, vCPUs: %u", si->magic,
 		 si->nr_pages / 256, (unsigned long long)pvmm_free_pages(), si->nr_pages,
 		 pvmm_nr_vcpus());
 
+	err = pvmm_grants_start();
+	if (err)
+		pvmm_log(PVMM_WARN, "no grant table: %s (%d)", pvmm_errno_name(err), err);
 	threads_init();
 	processes_init();
 	if (wants_list)

@@ -4,6 +4,7 @@
 #include <pvmm/balloon.h>
 #include <pvmm/check.h>
 #include <pvmm/cmdline.h>
+#include <pvmm/grant.h>
 #include <pvmm/log.h>
 #include <pvmm/stray.h>
 #include <pvmm/vcpu.h>
@@ -36,7 +37,8 @@ uint64_t pages_accounted_for(void)
 	struct pvmm_balloon_stats b = pvmm_balloon_stats();
 
 	return pvmm_free_pages() + pvmm_table_cache_stats().nr_pages + pvmm_kernel_space.nr_tables +
-	       pvmm_check_stats().quarantined + pvmm_vcpu_pages() + b.records + b.given - b.taken;
+	       pvmm_check_stats().quarantined + pvmm_vcpu_pages() + b.records + b.given - b.taken +
+	       pvmm_grant_stats().nr_record_pages;
 }
 
 static void run_test(const struct suite *suite, const struct test *test)

@@ -26,6 +26,7 @@ void pvmm_mm_init(uint64_t nr_pages, pfn_t kernel_root)
 	check_init();
 	alloc_init();
 	ledger_init();
+	holders_init();
 	vmap_init();
 	ledger_add_keeper(&vmap_keeper);
 	space_init(kernel_root);

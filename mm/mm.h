@@ -17,6 +17,18 @@ void balloon_init(uint64_t nr_pages);
 void p2m_set(pfn_t pfn, mfn_t mfn);
 void p2m_grow(uint64_t to_pfn);
 
+/* Pages that others hold: mm/holder.c. */
+void holders_init(void);
+
+/* Whether somebody has references of an allocated page but its owner, who frees it, and holders. */
+bool page_has_other_refs(const struct pvmm_page *page);
+
+/*
+ * Frees a block page by page, but for pages that are held: those lose their owner's reference, with
+ * a line that names the holder and the caller, and are free when the last holder lets go.
+ */
+void free_held(struct pvmm_page *page, unsigned int order, const void *caller);
+
 /* The allocator's part of the audit: its lists against the page database. Returns problems. */
 unsigned int alloc_audit(void);
 

@@ -4,6 +4,7 @@
  * done. Decides nothing and changes nothing.
  */
 #include <pvmm/clock.h>
+#include <pvmm/holder.h>
 #include <pvmm/kmap.h>
 #include <pvmm/log.h>
 #include <pvmm/owner.h>
@@ -213,6 +214,17 @@ static void print_verdict(const struct finding *f, pfn_t pfn)
 			   f->space->name, pvmm_errno_name(f->err), f->err);
 }
 
+/* Who outside this kernel holds the page, a line each; false if nobody that is known. */
+static bool print_holds(pfn_t pfn)
+{
+	char text[PVMM_HOLD_BYTES];
+	unsigned int n = 0;
+
+	for (; pfn_valid(pfn) && pvmm_page_describe_hold(pfn, n, text, sizeof(text)); n++)
+		pvmm_print("  held by    %s\n", text);
+	return n;
+}
+
 /* Where the search found nothing: what else can hold a page. */
 static void print_unseen(const struct finding *f)
 {
@@ -223,7 +235,7 @@ static void print_unseen(const struct finding *f)
 			"  gone       Xen takes it now: the mapping was removed after the page was freed\n");
 	else if (f->kind == FOUND_UNEXPLAINED)
 		pvmm_print("  held by    asked about one by one, Xen takes each of the tables\n");
-	else if (f->kind == FOUND_STRAY || f->kind == FOUND_HELD)
+	else if ((f->kind == FOUND_STRAY || f->kind == FOUND_HELD) && !print_holds(f->pfn))
 		pvmm_print(
 			"  held by    no table known here; it can be a grant that a backend still maps, a mapping by another domain, a table that no root leads to\n");
 	if (f->kind != FOUND_PLACE)
@@ -272,8 +284,10 @@ void report_finding(const struct finding *f)
 		if (new_page)
 			print_verdict(f, m->pfn);
 		print_mapping(&f->found[i]);
-		if (new_page)
+		if (new_page) {
 			print_known(m->pfn);
+			(void)print_holds(m->pfn);
+		}
 	}
 	if (f->nr_found > f->nr_shown)
 		pvmm_print("  and        %u more mappings\n", f->nr_found - f->nr_shown);

@@ -22,6 +22,7 @@
 #define NR_FOREIGN 64u
 #define NR_XEN	   16u
 #define NR_FREE	   32u
+#define NR_GRANT   (GRANT_FRAMES_MAX + GRANT_STATUS_MAX)
 
 /* A domain that grows numbers its pages beyond what it gets: up to a table's reach. */
 #define ROUNDING 1024u
@@ -77,7 +78,7 @@ static enum model_owner owner_of_store(uint64_t store)
 	store -= model.nr_pages;
 	if (store < NR_FOREIGN)
 		return MODEL_FOREIGN;
-	return store < NR_FOREIGN + NR_XEN + GRANT_FRAMES_MAX ? MODEL_XEN : MODEL_FREE;
+	return store < NR_FOREIGN + NR_XEN + NR_GRANT ? MODEL_XEN : MODEL_FREE;
 }
 
 static void frame_init(uint64_t mfn, uint64_t store)
@@ -139,7 +140,7 @@ void frames_create(uint64_t nr_pages, uint64_t seed)
 		ram_base *= 2;
 	model.nr_pages = nr_pages;
 	model.owned = nr_pages;
-	model.nr_store = nr_pages + NR_FOREIGN + NR_XEN + GRANT_FRAMES_MAX + nr_free;
+	model.nr_store = nr_pages + NR_FOREIGN + NR_XEN + NR_GRANT + nr_free;
 	model.nr_mfns = ram_base + model.nr_store;
 	m2p_bytes = pvmm_pages_for(model.nr_mfns * sizeof(uint64_t)) * PVMM_PAGE_SIZE;
 
@@ -198,6 +199,11 @@ uint64_t frame_of_xen(unsigned int i)
 uint64_t frame_of_grant_table(unsigned int i)
 {
 	return frame_of_xen(NR_XEN + i);
+}
+
+uint64_t frame_of_grant_status(unsigned int i)
+{
+	return frame_of_grant_table(GRANT_FRAMES_MAX + i);
 }
 
 /* --- frames that change hands --- */

@@ -60,6 +60,7 @@ struct model_options {
 	bool no_l1tf;	/* processor without L1TF: non-present entries may hold addresses */
 	bool no_linear; /* hypervisor booted with pv-linear-pt=no */
 	bool no_upper_flush; /* hypervisor from before XSA-286: without rule 30 */
+	bool no_grant_v2;    /* hypervisor booted with gnttab=max-ver:1 */
 	bool pae;	     /* a 32-bit domain: rules 15 to 18, 21 and 44; with model_boot_bare */
 	uint64_t
 		max_pages; /* the most the domain may own; 0: 1 MiB more than at boot, as xl does */
@@ -136,6 +137,14 @@ unsigned int model_stale_forget(struct model_stale *stale);
 #define MODEL_FOREIGN_DOMID 2
 int model_foreign_map(uint32_t ref, uint32_t flags, uint32_t *handle);
 int model_foreign_unmap(uint32_t handle);
+
+/*
+ * The other domain grants one of its frames to this one, under a reference below
+ * MODEL_FOREIGN_GRANTS; whether that is mapped or copied just now.
+ */
+#define MODEL_FOREIGN_GRANTS 40u
+mfn_t model_foreign_grant(uint32_t ref, bool is_readonly);
+bool model_foreign_grant_used(uint32_t ref);
 
 /*
  * The processor loads this descriptor of the vCPU's LDT: whether Xen could show it the descriptor's
