@@ -29,6 +29,9 @@
 /* A vCPU needs milliseconds to come up; one that takes this long never will. */
 #define UP_PATIENCE_NS 60000000000ULL
 
+/* How long who waits for a vCPU does not look: less than it takes to come or go. */
+#define NAP_NS 200000ULL
+
 /* The trap without the counting, which needs the number that is being set up. */
 long hypercall_uncounted(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
 			 unsigned int op);
@@ -113,25 +116,28 @@ void boot_vcpu_init(void)
 
 /* --- up --- */
 
-/* A vCPU that has said that it is down may have some way to go; somebody may want it up again. */
-static int wait_until_stopped(unsigned int vcpu, enum vcpu_state state)
+/* Leaves the processor to the vCPU that is waited for, or to any event of this one. */
+static void nap(void)
 {
-	uint64_t deadline = pvmm_clock_ns() + UP_PATIENCE_NS;
+	struct sched_poll poll = {.timeout = pvmm_clock_ns() + NAP_NS};
 
-	while (state_of(vcpu) == state && pvmm_hc_vcpu_op(VCPUOP_is_up, vcpu, NULL) == 1) {
-		if (pvmm_clock_ns() > deadline)
-			return -XEN_ETIMEDOUT;
+	if (pvmm_hc_sched_op(SCHEDOP_poll, &poll))
 		pvmm_vcpu_yield();
-	}
-	return 0;
+}
+
+/* A vCPU that has said that it is down may have some way to go. */
+static bool is_running(unsigned int vcpu)
+{
+	return pvmm_hc_vcpu_op(VCPUOP_is_up, vcpu, NULL) == 1;
 }
 
 static int start(unsigned int vcpu)
 {
-	int err = wait_until_stopped(vcpu, VCPU_COMING);
+	int err;
 
-	if (!err)
-		err = vcpu_prepare(vcpu);
+	while (is_running(vcpu))
+		nap();
+	err = vcpu_prepare(vcpu);
 	if (err)
 		return err;
 	vcpu_local[vcpu].id = vcpu;
@@ -161,17 +167,21 @@ int pvmm_vcpu_up(unsigned int vcpu)
 	while (state_of(vcpu) == VCPU_COMING) {
 		if (pvmm_clock_ns() > deadline)
 			return -XEN_ETIMEDOUT;
-		pvmm_vcpu_yield();
+		nap();
 	}
 	return 0;
 }
 
-/* Whether the toolstack wants it from the start; what it does not say, it does not deny. */
+/*
+ * Whether the toolstack wants it from the start: what it does not say, it does not deny. A store
+ * that does not answer is not asked again.
+ */
 static bool is_wanted(unsigned int vcpu)
 {
+	static bool is_silent;
 	char text[PVMM_VCPU_TEXT_BYTES];
 	bool online = true;
-	int err = pvmm_vcpu_wanted(vcpu, &online, text);
+	int err = is_silent ? -XEN_ENODEV : pvmm_vcpu_wanted(vcpu, &online, text);
 
 	if (err == -XEN_EINVAL)
 		pvmm_log(PVMM_WARN, "vCPU %u: availability \"%s\" is neither online nor offline",
@@ -179,6 +189,7 @@ static bool is_wanted(unsigned int vcpu)
 	else if (err && err != -XEN_ENOENT && err != -XEN_ENODEV)
 		pvmm_log(PVMM_WARN, "vCPU %u: no availability from the store: %s (%d)", vcpu,
 			 pvmm_errno_name(err), err);
+	is_silent |= err == -XEN_ETIMEDOUT;
 	return online;
 }
 
@@ -219,9 +230,11 @@ int pvmm_vcpu_down(unsigned int vcpu, uint64_t patience_ns)
 	while (state_of(vcpu) == VCPU_ASKED) {
 		if (pvmm_clock_ns() > deadline && change_state(vcpu, VCPU_ASKED, VCPU_UP))
 			return -XEN_ETIMEDOUT;
-		pvmm_vcpu_yield();
+		nap();
 	}
-	return wait_until_stopped(vcpu, VCPU_DOWN);
+	while (state_of(vcpu) == VCPU_DOWN && is_running(vcpu))
+		nap();
+	return 0;
 }
 
 bool pvmm_vcpu_must_go(void)

@@ -19,13 +19,6 @@
 
 #define SLICE_NS 10000000ULL
 
-/* What runs on a vCPU that is asked to go down: a turn of a kernel thread, however slow the host.
- */
-#define LEAVE_PATIENCE_NS 20000000000ULL
-
-/* Between two looks whether the set of vCPUs may be changed. */
-#define HOLD_NAP_NS 10000000ULL
-
 void switch_stacks(uintptr_t *save, uintptr_t load);
 void thread_begin(void);
 
@@ -415,7 +408,7 @@ void pvmm_kernel_secondary(void)
 	idle(NULL);
 }
 
-static void wait_for_idle(unsigned int vcpu)
+void sched_wait_for_idle(unsigned int vcpu)
 {
 	while (!__atomic_load_n(&vcpus[vcpu].current, __ATOMIC_ACQUIRE))
 		pvmm_vcpu_yield();
@@ -436,75 +429,28 @@ void threads_init(void)
 	vcpus[0].current = &boot;
 	sched_list(&boot);
 	for (unsigned int v = pvmm_next_vcpu(1); v < PVMM_MAX_VCPUS; v = pvmm_next_vcpu(v + 1))
-		wait_for_idle(v);
+		sched_wait_for_idle(v);
 }
 
 /* --- vCPUs that come and go --- */
 
-static bool vcpus_held;
-
-void thread_vcpus_hold(void)
-{
-	while (__atomic_exchange_n(&vcpus_held, true, __ATOMIC_ACQUIRE))
-		thread_sleep(HOLD_NAP_NS);
-}
-
-void thread_vcpus_release(void)
-{
-	__atomic_store_n(&vcpus_held, false, __ATOMIC_RELEASE);
-}
-
-int thread_vcpu_up(unsigned int vcpu)
-{
-	int err;
-
-	thread_vcpus_hold();
-	err = pvmm_vcpu_up(vcpu);
-	if (!err)
-		wait_for_idle(vcpu);
-	thread_vcpus_release();
-	return err;
-}
-
-/* Marks a vCPU as leaving, if no thread is bound to it. */
-static int begin_leaving(struct vcpu *v)
+int sched_leaving(unsigned int vcpu)
 {
 	bool were_on = pvmm_events_save();
 	int err = 0;
 
 	pvmm_spin_lock(&sched_lock);
-	if (v->nr_bound)
+	if (vcpus[vcpu].nr_bound)
 		err = -XEN_EBUSY;
 	else
-		v->is_leaving = true;
+		vcpus[vcpu].is_leaving = true;
 	pvmm_spin_unlock(&sched_lock);
 	pvmm_events_restore(were_on);
 	return err;
 }
 
-static int take_down(unsigned int vcpu)
+void sched_staying(unsigned int vcpu)
 {
-	int err = begin_leaving(&vcpus[vcpu]);
-
-	if (err)
-		return err;
-	err = pvmm_vcpu_down(vcpu, LEAVE_PATIENCE_NS);
-	if (err) {
-		__atomic_store_n(&vcpus[vcpu].is_leaving, false, __ATOMIC_RELEASE);
-		pvmm_vcpu_kick(vcpu); /* it may have left the queue to others */
-	}
-	return err;
-}
-
-int thread_vcpu_down(unsigned int vcpu)
-{
-	int err;
-
-	if (!vcpu || vcpu >= PVMM_MAX_VCPUS)
-		return -XEN_EINVAL;
-	thread_vcpus_hold();
-	/* The caller may have moved while it waited. */
-	err = vcpu == pvmm_this_vcpu() ? -XEN_EINVAL : take_down(vcpu);
-	thread_vcpus_release();
-	return err;
+	__atomic_store_n(&vcpus[vcpu].is_leaving, false, __ATOMIC_RELEASE);
+	pvmm_vcpu_kick(vcpu); /* it may have left the queue to others */
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the files of the scheduler tell each other: sched.c, sleep.c, thread_stack.c,
- * thread_list.c. */
+ * thread_list.c, thread_vcpu.c. */
 #ifndef GUEST_SCHED_H
 #define GUEST_SCHED_H
 
@@ -22,6 +22,14 @@ void sched_look_again_at(uint64_t ns);
 
 /* The boot vCPU wakes those from now on whom this vCPU, which goes down, would have woken. */
 void sleepers_leave(void);
+
+/*
+ * A vCPU leaves: from now on no thread can be bound to it. -XEN_EBUSY if one is. It stays after
+ * all. And it has begun, or begun again, and takes threads.
+ */
+int sched_leaving(unsigned int vcpu);
+void sched_staying(unsigned int vcpu);
+void sched_wait_for_idle(unsigned int vcpu);
 
 /*
  * Stacks. make_stack makes one look as if the thread had been left in thread_entry, about to begin;

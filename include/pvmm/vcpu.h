@@ -54,8 +54,7 @@ PVMM_API uint64_t pvmm_vcpu_pages(void);
 
 /*
  * Asks a vCPU to go down, and returns when Xen does not run it any more. The vCPU does it itself
- *when it comes to it, so this waits, giving the processor up, for what runs there; events are
- *handled meanwhile.
+ *when it comes to it, so this sleeps in Xen meanwhile; events are handled.
  *
  *	-XEN_EINVAL	the boot vCPU, or this one
  *	-XEN_ENOENT	it is not up
