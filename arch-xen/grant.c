@@ -42,7 +42,15 @@ static struct pvmm_spinlock lock = PVMM_SPINLOCK_INIT;
 static struct record *records[RECORD_PAGES];
 static uint32_t nr_refs; /* that have a record; only grows */
 static uint32_t first_free, ending;
-static unsigned int nr_free, nr_given, nr_ending, nr_record_pages;
+static unsigned int nr_given, nr_record_pages;
+
+/* Written under the lock, read without: count(). */
+static unsigned int nr_free, nr_ending;
+
+static void count(unsigned int *what, int change)
+{
+	__atomic_store_n(what, *what + (unsigned int)change, __ATOMIC_RELAXED);
+}
 
 /*
  * One vCPU at a time has the table grow. Outside all locks of the manager: memory is allocated and
@@ -70,7 +78,7 @@ static void free_push(pvmm_grant_t ref)
 	r->state = FREE;
 	r->next = first_free;
 	first_free = ref;
-	nr_free++;
+	count(&nr_free, 1);
 }
 
 static pvmm_grant_t free_pop(void)
@@ -78,7 +86,7 @@ static pvmm_grant_t free_pop(void)
 	pvmm_grant_t ref = first_free;
 
 	first_free = record_at(ref)->next;
-	nr_free--;
+	count(&nr_free, -1);
 	return ref;
 }
 
@@ -174,7 +182,7 @@ static int grow(void)
 	for (pvmm_grant_t ref = first + refs; ref-- > first;)
 		if (ref >= GNTTAB_NR_RESERVED_ENTRIES)
 			free_push(ref);
-	nr_refs += refs;
+	__atomic_store_n(&nr_refs, nr_refs + refs, __ATOMIC_RELAXED);
 	pvmm_spin_unlock(&lock);
 	return 0;
 }
@@ -341,7 +349,7 @@ int pvmm_grant_end_later(pvmm_grant_t ref)
 		r->since_ns = pvmm_clock_ns();
 		if (!is_over) {
 			ending_add(ref);
-			nr_ending++;
+			count(&nr_ending, 1);
 		}
 	}
 	pvmm_spin_unlock(&lock);
@@ -372,7 +380,7 @@ static void retry(pvmm_grant_t ref)
 	copy = *r;
 	if (is_over) {
 		r->state = RELEASED;
-		nr_ending--;
+		count(&nr_ending, -1);
 	} else {
 		ending_add(ref);
 	}
