@@ -21,8 +21,10 @@
  * The domain may grow beyond what it was booted with: the records and the direct map grow in place,
  * 512 pages at a time, from free memory (some 7 pages each).
  *
- * One caller at a time: -XEN_EBUSY for another. No function of this header may be called from an
- * event handler, with a batch open or with a lock held. Giving allocates nothing.
+ * One caller at a time: -XEN_EBUSY for another. A page that stays and that Xen does not let us map
+ * again (which it has no reason for) goes to quarantine, whoever's it was. No function of this
+ *header may be called from an event handler, with a batch open or with a lock held. Giving
+ *allocates nothing.
  */
 #ifndef PVMM_BALLOON_H
 #define PVMM_BALLOON_H

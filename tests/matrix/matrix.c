@@ -112,14 +112,30 @@ static void notice_by_call(void)
 		   (cell.kind && !cell.kind->invisible ? PVMM_CHECK_STRAY : PVMM_CHECK_CLEAN));
 }
 
+/*
+ * A page that Xen lets go: with a fresh frame. After a refused pin Xen may keep a reference of a
+ * table's frame for good (docs/xen-rules.md, 42); that is not what the cell is about.
+ */
+static struct pvmm_page *page_that_may_leave(void)
+{
+	struct pvmm_page *page = pvmm_page_alloc(0, PVMM_PAGE_KERNEL), *other;
+
+	if (!page || !pvmm_page_exchange(page))
+		return page;
+	other = page_that_may_leave();
+	pvmm_page_put(page);
+	return other;
+}
+
 /* The page is allocated, and is to leave the domain, or to get another frame. */
 static int notice_by_leaving(int (*leave)(struct pvmm_page *page))
 {
-	struct pvmm_page *page = pvmm_page_alloc(0, PVMM_PAGE_KERNEL);
+	struct pvmm_page *page = page_that_may_leave();
 
 	if (!CHECK_CELL(page))
 		return -XEN_ENOMEM;
 	cell.page = pvmm_page_pfn(page);
+	cell.reports = pvmm_stray_last().reports;
 	return make() ? leave(page) : 0;
 }
 

@@ -6,7 +6,8 @@
 # cannot be reached, and some that are none. xl list and the guest agree. (R40)
 . ./lab.sh
 . ./tap.sh
-. ./balloon.sh
+FUNCTIONS_ONLY=1
+. ./soak-balloon.sh
 
 guest_suite "the balloon's suite passes with vcpus=2" 'extra="suite=balloon"' vcpus=2
 guest_suite "the balloon's suite passes where the domain may grow" 'extra="suite=balloon"' memory=33 maxmem=64
