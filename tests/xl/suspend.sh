@@ -5,7 +5,7 @@
 #   cycle save|copy|migrate       one round; 0 when the guest goes on and finds nothing wrong
 #   load_clock                    whether its wall clock is dom0's
 #   load_end                      shuts it down; 0 when it says "passed" and its memory is all there
-#   load_may_migrate              whether this hypervisor can copy a PV guest that runs
+#   load_cannot_migrate           whether a failed migrate says that this hypervisor never can
 #   load_complaints               what the hypervisor has had to say of it; fails if anything
 #
 # Each says what is wrong in $WHY. The guest's console is the files of xenconsoled, whatever the domain
@@ -102,17 +102,9 @@ cycle() {
 	[ -z "$WHY" ]
 }
 
-# A build without shadow paging (Debian's release hypervisor) says so at the first attempt, which the
-# guest does not notice.
-load_may_migrate() {
-	xl migrate -s '' $LOAD 'xl migrate-receive' >load.out 2>&1
-	_done=$?
-	if grep -q 'Failed to enable logdirty' load.out; then
-		WHY="this hypervisor cannot: $(grep -m 1 'Failed to enable logdirty' load.out)"
-		return 1
-	fi
-	[ $_done != 0 ] || LOAD_RESUMES=$((LOAD_RESUMES + 1))
-	LOAD_IDS="$LOAD_IDS|$(xl domid $LOAD)"
+# A build without shadow paging (Debian's release hypervisor) says so before the guest is asked for anything.
+load_cannot_migrate() {
+	grep -q 'Failed to enable logdirty' load.out
 }
 
 # The guest's wall clock, which it tells with its counters, and dom0's: some seconds may lie between.
