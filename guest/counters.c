@@ -22,7 +22,8 @@ static const char *const paths[NR] = {
 	[QUARANTINED] = "data/pvmm/quarantined",   /* pages that are not used any more */
 	[PURGES] = "data/pvmm/purges",		   /* removals of all stale mappings */
 	[DROPS] = "data/pvmm/drops",		   /* ... of one page's, for a pin */
-	[WALLCLOCK] = "data/pvmm/wallclock",	   /* seconds since 1970 */
+	/* When it was first told of, or went on: seconds since 1970. */
+	[WALLCLOCK] = "data/pvmm/wallclock",
 	/* The second is written last: who waits for it finds the first up to date. */
 	[RESUME_PROBLEMS] = "data/pvmm/resume-problems", /* found after a suspend */
 	[RESUMES] = "data/pvmm/resumes",		 /* times that the domain has gone on */
@@ -32,6 +33,14 @@ static struct {
 	bool is_there;
 	uint64_t value;
 } written[NR];
+
+/* The wall clock goes on and on: what is told is where it was at the last resume. */
+static uint64_t wallclock_seconds(uint64_t resumes)
+{
+	if (written[WALLCLOCK].is_there && written[RESUMES].value == resumes)
+		return written[WALLCLOCK].value;
+	return pvmm_wallclock_ns() / NS_PER_SECOND;
+}
 
 void counters_forget(void)
 {
@@ -64,7 +73,7 @@ int counters_publish(void)
 		[QUARANTINED] = check.quarantined,
 		[PURGES] = ledger.purges,
 		[DROPS] = ledger.drops,
-		[WALLCLOCK] = pvmm_wallclock_ns() / NS_PER_SECOND,
+		[WALLCLOCK] = wallclock_seconds(resumes),
 		[RESUME_PROBLEMS] = problems,
 		[RESUMES] = resumes,
 	};

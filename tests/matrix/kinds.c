@@ -8,6 +8,7 @@
 #include <pvmm/hypercall.h>
 #include <pvmm/kmap.h>
 #include <pvmm/ledger.h>
+#include <pvmm/log.h>
 #include <pvmm/p2m.h>
 #include <pvmm/vmap.h>
 #include <xen/grant_table.h>
@@ -297,6 +298,7 @@ static void undo_in_freed_table(pfn_t page)
 
 static struct {
 	domid_t self;
+	mfn_t frame; /* that the peer maps, wherever the page has gone meanwhile */
 	pvmm_grant_t ref;
 	uint32_t handle;
 } grant;
@@ -326,6 +328,7 @@ static bool make_granted(pfn_t pfn)
 	if (err)
 		return false;
 	page->refs--;
+	grant.frame = pvmm_pfn_to_mfn(pfn);
 	map.ref = grant.ref;
 	err = pvmm_hc_grant_table_op(GNTTABOP_map_grant_ref, &map, 1);
 	grant.handle = map.handle;
@@ -336,12 +339,13 @@ static void undo_granted(pfn_t pfn)
 {
 	struct gnttab_unmap_grant_ref unmap = {
 		.handle = grant.handle,
-		.dev_bus_addr = pvmm_mfn_to_maddr(pvmm_pfn_to_mfn(pfn)),
+		.dev_bus_addr = pvmm_mfn_to_maddr(grant.frame),
 	};
 	struct pvmm_page *page = pvmm_page(pfn);
 	uint32_t refs = page->refs;
 
-	(void)pvmm_hc_grant_table_op(GNTTABOP_unmap_grant_ref, &unmap, 1);
+	if (pvmm_hc_grant_table_op(GNTTABOP_unmap_grant_ref, &unmap, 1) || unmap.status)
+		pvmm_panic("the peer cannot unmap grant %u: status %d", grant.ref, unmap.status);
 	page->refs = refs + 2;
 	(void)pvmm_grant_end(grant.ref);
 	page->refs = refs;
