@@ -232,7 +232,10 @@ check "dom0 maps it" peer map 3 "$id_granter" "$ANSWER" rw
 check "the guest goes on" ask granter end-later 3
 check "a page that the other guest keeps" ask granter give 6 "$id_other" rw 33
 check "it maps it" ask other map 6 "$id_granter" "$ANSWER" rw
-check "xl shutdown works all the same" timeout 60 xl shutdown -w granter >/dev/null
+shut_down() {
+	timeout 60 xl shutdown -w granter >/dev/null
+}
+check "xl shutdown works all the same" shut_down
 check "a power-off" off granter
 check "the backend still sees its page" peer check 3 15
 check "the other guest too" ask other see 6 33
