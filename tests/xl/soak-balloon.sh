@@ -112,7 +112,7 @@ while [ -z "$failed" ] && [ $cycle -lt "$cycles" ]; do
 	else
 		others=$((others + 1))
 	fi
-	[ $((cycle % 100)) != 0 ] || echo "== $cycle targets, $reached reached, $others not, with a reason"
+	[ $((cycle % (cycles < 100 ? 1 : 100))) != 0 ] || echo "== $cycle targets, $reached reached, $others not, with a reason"
 done
 echo "== $cycle targets, $reached reached, $others not, with a reason"
 [ "$reached" -gt "$others" ] || fail "most targets are not reached"
