@@ -264,13 +264,12 @@ static void fill(struct request *request, pvmm_store_tx_t tx, const struct part 
 	xs_ring_put();
 }
 
-static int timed_out(const struct request *request)
+static void note_timeout(const struct request *request)
 {
 	if (request->id)
 		nr_late++;
 	pvmm_log(PVMM_WARN, "xenstore: no answer to request %u of type %u within %llu s", last_id,
 		 request->type, PVMM_STORE_PATIENCE_NS / 1000000000);
-	return -XEN_ETIMEDOUT;
 }
 
 /* Asks; the answer is valid until the turn ends. The caller has the turn. */
@@ -291,7 +290,7 @@ static int ask(uint32_t type, pvmm_store_tx_t tx, const struct part *parts, unsi
 		err = exchange(&request, deadline);
 	}
 	if (err == -XEN_ETIMEDOUT)
-		return timed_out(&request);
+		note_timeout(&request);
 	if (err)
 		return err;
 	*answer = request.answer;

@@ -50,7 +50,7 @@ saving=$!
 _load_wait _load_says '^pvmm: control: suspend, as the toolstack asks'
 xl shutdown $LOAD >/dev/null 2>&1
 check "a save that is followed by xl shutdown is a save" wait $saving
-try "... and the shutdown is not lost" _load_wait _load_is_gone
+check "... and the shutdown is not lost" _load_wait _load_is_down
 check "... the guest has resumed first" _load_says '^migrate: passed: 1 resumes'
 rm -f image.out
 
