@@ -6,8 +6,8 @@
  * domain's pages, without an offset: xl adds its 1,024 KiB of slack to Xen's maximum alone.
  *
  * data/pvmm/balloon is one text, so that who reads it sees what belongs together:
- *	"pages=N target=N state=WORD"	pages: what the domain has; target: what it was asked for
- *last, and WORD reached		it has that
+ * "pages=N target=N state=WORD", what the domain has, what it was asked for last, and of WORDs
+ *	reached		it has that
  *	floor		no more than balloon-keep= pages are free: tried again every second
  *	maximum		Xen does not let it have more: tried again every second
  *	short		memory is short: Xen's, or for the records of new pages its own; tried again
@@ -210,9 +210,19 @@ static bool is_settled(void)
 	       (!target.is_known || target.state == INVALID || target.state == REACHED);
 }
 
+/* The watch fires in a new domain too, whose nodes are not written yet. */
+static bool watch_fired(void)
+{
+	bool fired = pvmm_store_watch_fired(&watch);
+
+	if (fired)
+		target.published[0] = '\0';
+	return fired;
+}
+
 static bool has_new_target(void)
 {
-	target.must_read |= pvmm_store_watch_fired(&watch);
+	target.must_read |= watch_fired();
 	return target.must_read;
 }
 
@@ -230,7 +240,7 @@ static void wait_for_better_times(void)
 {
 	uint64_t until = pvmm_clock_ns() + RETRY_NS;
 
-	while (!must_stop() && !pvmm_store_watch_fired(&watch) && pvmm_clock_ns() < until)
+	while (!must_stop() && !watch_fired() && pvmm_clock_ns() < until)
 		thread_sleep(NAP_NS);
 	target.must_read = true;
 	if (target.is_known && target.state != INVALID)

@@ -8,10 +8,12 @@
  * 15 of each sort.
  *
  *	give SLOT DOMID ro|rw SEED     a page with the seed's pattern, granted: the reference
- *	table SLOT DOMID               the L1 table of an address space, granted by mistake: the
- *same pin SLOT                       pins that address space check SLOT SEED, fill SLOT SEED   the
- *page that was given end SLOT, end-later SLOT, renew SLOT free SLOT                      frees the
- *page, whatever has become of its grant map SLOT DOMID REF ro|rw       a page of another domain
+ *	table SLOT DOMID               the same of an address space's L1 table, by mistake
+ *	pin SLOT                       pins that address space
+ *	check SLOT SEED, fill SLOT SEED   the page that was given
+ *	end SLOT, end-later SLOT, renew SLOT
+ *	free SLOT                      frees the page, whatever has become of its grant
+ *	map SLOT DOMID REF ro|rw       a page of another domain
  *	unmap SLOT, see SLOT SEED, write SLOT SEED   that page
  *	copy DOMID REF SEED            copies such a page, and compares
  *	print                          the grants, on the console

@@ -3,8 +3,8 @@
  * Owns what must be true of the page tables before the domain is stopped, so that a toolstack can
  * write them down with pfns and put them up again with other mfns:
  *
- *	every table is one for Xen too, or its entries would be taken for data and keep old mfns:
- *the spaces that are building are pinned, and unpinned afterwards;
+ *	every table is one for Xen too, or its entries would be taken for data and keep old mfns;
+ *	so the spaces that are building are pinned, and unpinned afterwards;
  *
  *	every entry maps a frame of the domain's own: others have no pfn.
  *

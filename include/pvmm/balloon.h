@@ -23,8 +23,8 @@
  *
  * One caller at a time: -XEN_EBUSY for another. A page that stays and that Xen does not let us map
  * again (which it has no reason for) goes to quarantine, whoever's it was. No function of this
- *header may be called from an event handler, with a batch open or with a lock held. Giving
- *allocates nothing.
+ * header may be called from an event handler, with a batch open or with a lock held. Giving
+ * allocates nothing.
  */
 #ifndef PVMM_BALLOON_H
 #define PVMM_BALLOON_H
@@ -35,8 +35,9 @@
  * Gives nr_pages free pages to Xen, as far as more than keep_pages are free (of what others keep
  * for speed, they are asked to give up). *done is how many went. 0, or why it were not all:
  *	-XEN_ENOMEM	no more than keep_pages are free
- *	-XEN_EBUSY	a page is held by a mapping, and stays: there is a report; or somebody else
- *is at it or Xen's refusal, with a line.
+ *	-XEN_EBUSY	a page is held, and stays: there is a report; or another is at it
+ *
+ * or Xen's refusal, with a line.
  */
 PVMM_API int pvmm_balloon_give(uint64_t nr_pages, uint64_t keep_pages, uint64_t *done);
 
@@ -51,8 +52,11 @@ PVMM_API int pvmm_balloon_give_page(struct pvmm_page *page);
  * Takes nr_pages pages; they go to the allocator. *done is how many came. 0, or why it were not
  * all:
  *	-XEN_E2BIG	the domain may have no more (Xen's maximum is asked for each time)
- *	-XEN_ENOMEM	Xen has no more memory now, or the records of new pages need more than is
- *free -XEN_ENOSPC	the direct map ends here -XEN_EBUSY, or Xen's refusal.
+ *	-XEN_ENOMEM	Xen has no more memory now, or what is free is too little for records
+ *	-XEN_ENOSPC	the direct map ends here
+ *	-XEN_EBUSY	another is at it
+ *
+ * or Xen's refusal.
  */
 PVMM_API int pvmm_balloon_take(uint64_t nr_pages, uint64_t *done);
 

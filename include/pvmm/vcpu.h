@@ -39,7 +39,7 @@ PVMM_API unsigned int pvmm_next_vcpu(unsigned int from);
 
 /*
  * Brings a vCPU up, and returns when it runs: in pvmm_kernel_secondary, each time from its
- *beginning. What memory it needs it gets the first time, and keeps.
+ * beginning. What memory it needs it gets the first time, and keeps.
  *
  *	-XEN_ENOENT	the domain has no such vCPU, or the library knows no more
  *	-XEN_EBUSY	it is up, or somebody is bringing it up
@@ -54,7 +54,7 @@ PVMM_API uint64_t pvmm_vcpu_pages(void);
 
 /*
  * Asks a vCPU to go down, and returns when Xen does not run it any more. The vCPU does it itself
- *when it comes to it, so this sleeps in Xen meanwhile; events are handled.
+ * when it comes to it, so this sleeps in Xen meanwhile; events are handled.
  *
  *	-XEN_EINVAL	the boot vCPU, or this one
  *	-XEN_ENOENT	it is not up
