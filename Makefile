@@ -160,10 +160,17 @@ $(WIDTH32): $(WIDTH32_SRC) tests/width32/width32.h arch-xen/note.inc tests/width
 	$(Q)$(CC) $(WIDTH32_CFLAGS) -nostdlib -static -no-pie -Wl,-m,elf_i386 -Wl,--build-id=none -Wl,--no-warn-rwx-segments \
 		-T tests/width32/width32.lds -o $@ $(WIDTH32_SRC)
 
+# A backend for dom0, which xl's scripts tell what to do with a guest's grants.
+GRANT_PEER = $(BUILD)/grant-peer
+$(GRANT_PEER): tests/peer/grant-peer.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) -O2 -g -std=gnu11 $(WARNINGS) -o $@ $< -lxengnttab
+
 inject:
 	+@$(SUBMAKE) BUILD=build/inject INJECT=1 all
 
-tests: all hosted inject $(WIDTH32)
+tests: all hosted inject $(WIDTH32) $(GRANT_PEER)
 	@rm -rf $(BUILD)/t
 	@mkdir -p $(BUILD)/t/hosted $(BUILD)/t/harness $(HYPERVISORS:%=$(BUILD)/t/%)
 	@for t in $(HOSTED_TESTS); do \
@@ -199,7 +206,7 @@ include tests/diff.mk tests/fuzz.mk
 # --- keeping it clean ---
 
 C_FILES = $(wildcard $(foreach d,include/pvmm include/pvmm/x86_64 include/pvmm/x86_32 tests/width32 hypercall mm arch-xen guest \
-	    tests/guest tests/model tests/unit tests/matrix tests/diff tests/fuzz,$(d)/*.[ch]))
+	    tests/guest tests/model tests/unit tests/matrix tests/peer tests/diff tests/fuzz,$(d)/*.[ch]))
 ANALYSE = clang --analyze -Xanalyzer -analyzer-werror --analyzer-output text
 
 lint: ## format, static analysers, warnings as errors

@@ -68,7 +68,7 @@ static void wait_for_peer(uint64_t deadline_ns)
 	struct sched_poll poll = {.nr_ports = 1};
 
 	set_xen_guest_handle(poll.ports, &port);
-	poll.timeout = until < deadline_ns ? until : deadline_ns;
+	poll.timeout = clock_for_xen(until < deadline_ns ? until : deadline_ns);
 	__atomic_fetch_and(&shared->evtchn_pending[port / 64], ~(1UL << (port % 64)),
 			   __ATOMIC_ACQ_REL);
 	if (pvmm_hc_sched_op(SCHEDOP_poll, &poll))
@@ -247,4 +247,13 @@ void console_enable_events(void)
 {
 	if (ring && pvmm_event_bind(port, console_event, NULL))
 		pvmm_panic("the console's event port %u is out of range", port);
+}
+
+/* The ring is as it was, with what has not been read of it; the port is a new one. */
+void console_resume(const struct start_info *si)
+{
+	port = si->console.domU.evtchn;
+	console_enable_events();
+	if (ring)
+		notify();
 }

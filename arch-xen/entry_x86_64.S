@@ -13,7 +13,7 @@
 #define VECTOR_SYSCALL 0x100 /* PVMM_TRAP_SYSCALL and PVMM_TRAP_EVENT, pvmm/trap.h */
 #define VECTOR_EVENT   0x200
 #define USER_STACK     8     /* struct vcpu_local, arch.h */
-#define NMI_MISSED     17
+#define NMI_MISSED     16
 #define VCPU_LOCALS    (32 * 288)
 #define KERNEL_BASE    0xffffffff80000000
 
@@ -28,7 +28,7 @@
 	note XEN_ELFNOTE_HYPERCALL_PAGE, .quad pvmm_hypercall_page
 	note XEN_ELFNOTE_PAE_MODE,	 .asciz "yes"
 	note XEN_ELFNOTE_LOADER,	 .asciz "generic"
-	note XEN_ELFNOTE_SUSPEND_CANCEL, .long 0
+	note XEN_ELFNOTE_SUSPEND_CANCEL, .long 1
 
 /* --- the first instruction: rsi is the start info's address, rsp the builder's stack --- */
 

@@ -3,9 +3,11 @@
  * The library's options that set parameters of the memory manager. Parsed before the manager is up:
  * the parameters are plain values that it reads later.
  */
+#include <pvmm/balloon.h>
 #include <pvmm/cmdline.h>
 #include <pvmm/space.h>
 #include <pvmm/vmap.h>
+#include "grant.h"
 #include "options.h"
 
 /* Sets one number of vmap's; says why not. */
@@ -77,6 +79,22 @@ static const char *parse_table_keep(const char *value)
 	return set_with(value, pvmm_table_keep, "is not a number up to 512");
 }
 
+static const char *parse_balloon_check(const char *value)
+{
+	static const char *const names[] = {
+		[PVMM_BALLOON_COUNT] = "count",
+		[PVMM_BALLOON_TRUST] = "off",
+		[PVMM_BALLOON_EXCHANGE] = "exchange",
+	};
+
+	for (unsigned int i = 0; i < PVMM_ARRAY_SIZE(names); i++)
+		if (pvmm_text_equal(value, names[i])) {
+			pvmm_balloon_judge((enum pvmm_balloon_judge)i);
+			return NULL;
+		}
+	return "is none of count, off and exchange";
+}
+
 const struct pvmm_option library_options[] = {
 	{"vmap-policy", "lazy|eager|hold", parse_policy},
 	{"vmap-lazy-pages", "N", parse_lazy_pages},
@@ -85,5 +103,7 @@ const struct pvmm_option library_options[] = {
 	{"vmap-small-pages", "N", parse_small_pages},
 	{"fault-around", "PAGES", parse_fault_around},
 	{"table-keep", "ENTRIES", parse_table_keep},
+	{"balloon-check", "count|off|exchange", parse_balloon_check},
+	{"grants", "v1|v2", parse_grants},
 	{NULL, NULL, NULL},
 };

@@ -19,23 +19,7 @@
 #include "fault.h"
 #include "options.h"
 
-static struct start_info start_info; /* the builder's page is not ours to keep mapped */
 static char command_line[PVMM_CMDLINE_BYTES + 1];
-
-const struct start_info *pvmm_start_info(void)
-{
-	return &start_info;
-}
-
-struct shared_info *pvmm_shared_info(void)
-{
-	return (struct shared_info *)pvmm_shared_info_page;
-}
-
-struct vcpu_info *pvmm_vcpu_info(void)
-{
-	return &pvmm_shared_info()->vcpu_info[pvmm_this_vcpu()];
-}
 
 void pvmm_shutdown(unsigned int sched_reason)
 {
@@ -63,17 +47,6 @@ void refuse_boot(const char *fmt, ...)
 	pvmm_shutdown(SHUTDOWN_poweroff);
 }
 
-static void map_shared_info(void)
-{
-	mfn_t mfn = _mfn(start_info.shared_info >> PVMM_PAGE_SHIFT);
-	int err = pvmm_hc_update_va_mapping((uintptr_t)pvmm_shared_info_page,
-					    pvmm_pte(mfn, PVMM_PROT_RW), UVMF_INVLPG);
-
-	if (err)
-		pvmm_panic("Xen refuses to map the shared page, mfn 0x%llx: %s (%d)",
-			   (unsigned long long)mfn_x(mfn), pvmm_errno_name(err), err);
-}
-
 /* --- the command line --- */
 
 static const char *parse_loglevel(const char *value)
@@ -99,6 +72,7 @@ static void parse_command_line(void)
 		{"check", CHECK_VALUES, parse_check},
 		{"check-action", CHECK_ACTION_VALUES, parse_check_action},
 		{"report", REPORT_VALUES, parse_report},
+		{"events", "2l|fifo", events_parse},
 	};
 	char message[512];
 	unsigned int nr = 0;
@@ -114,7 +88,7 @@ static void parse_command_line(void)
 		options[nr++] = *o;
 	}
 	for (unsigned int i = 0; i < PVMM_CMDLINE_BYTES; i++)
-		command_line[i] = (char)start_info.cmd_line[i];
+		command_line[i] = (char)pvmm_start_info()->cmd_line[i];
 	if (pvmm_cmdline_parse(command_line, options, message, sizeof(message)))
 		refuse_boot("%s", message);
 }
@@ -129,28 +103,32 @@ static bool magic_is_right(const char *magic)
 	return true;
 }
 
-void start_of_day(const struct start_info *si, uint64_t boot_rsp)
+void start_of_day(const struct start_info *builders, uint64_t boot_rsp)
 {
 	uint64_t stack_end = (boot_rsp + PVMM_PAGE_SIZE - 1) & PVMM_PAGE_MASK;
+	const struct start_info *si = pvmm_start_info();
 
-	start_info = *si;
+	start_info_init(builders);
 	boot_vcpu_init();
 	traps_init();
-	pvmm_p2m_init((const uint64_t *)start_info.mfn_list, start_info.nr_pages,
-		      machine_to_phys_mapping, MACH2PHYS_NR_ENTRIES);
-	map_shared_info();
+	pvmm_p2m_init((const uint64_t *)si->mfn_list, si->nr_pages, machine_to_phys_mapping,
+		      MACH2PHYS_NR_ENTRIES);
+	shared_info_map();
 	events_init();
-	timer_init();
-	console_init(&start_info);
+	console_init(si);
 
-	if (!magic_is_right(start_info.magic))
+	if (!magic_is_right(si->magic))
 		refuse_boot("the start info page does not begin with \"xen-3.\"");
 	parse_command_line();
+	events_start();
+	timer_init();
 
-	boot_map_all(&start_info, stack_end);
+	boot_map_all(si, stack_end);
 	fault_report_walks();
 	console_enable_events();
-	store_init(&start_info);
+	if (pvmm_p2m_publish(pvmm_max_pfn()))
+		refuse_boot("this domain is too small: no memory to tell the toolstack of its p2m");
+	store_init(si);
 	calls_init();
 	pvmm_events_restore(true);
 	vcpus_start();

@@ -1,40 +1,50 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns the vCPUs: which are up, what each needs before it can run, and each one's local data, which
- * gs points to. Called by the start of day alone, once, when there is memory and nothing else runs.
+ * Owns the vCPUs: which are up, how they come up and go down, and each one's local data, which gs
+ * points to.
+ *
+ *	down ── pvmm_vcpu_up ──► coming ── secondary_start ──► up ── pvmm_vcpu_down ──► asked
+ *	  ▲                        │ Xen or memory says no     ▲ │                        │ │
+ *	  ├────────────────────────┘                           └─┼─── not in time ────────┘ │
+ *	  └───────────────────── pvmm_vcpu_go_down ──────────────┴──────────────────────────┘
  *
  * Invariant: a vCPU that is up has its stack, its batch, its callbacks, and its event ports, and
- * runs on the kernel's address space unless it has chosen another.
+ * runs on the kernel's address space unless it has chosen another. One that is down runs on the
+ * kernel's, holds no lock, takes no calls, and has no event port that others need; what it left in
+ * the memory manager's lists of its own is within everybody's reach.
+ *
+ * No lock: a state is changed atomically, and who makes it "coming" is alone with the vCPU.
  */
-#include <pvmm/alloc.h>
 #include <pvmm/batch.h>
+#include <pvmm/check.h>
 #include <pvmm/event.h>
 #include <pvmm/hypercall.h>
 #include <pvmm/log.h>
-#include <pvmm/p2m.h>
 #include <pvmm/space.h>
+#include <pvmm/spinlock.h>
 #include <pvmm/time.h>
 #include <pvmm/vcpu.h>
 #include "arch.h"
 
-#define CR0_TS 0x8
-
-/* As large as the boot vCPU's (entry_x86_64.S), each above a page that is never mapped. */
-#define STACK_PAGES	 8
-#define STACK_BYTES	 (STACK_PAGES * PVMM_PAGE_SIZE)
-#define STACK_AREA_BYTES (2 * STACK_BYTES)
-
-_Static_assert(PVMM_MAX_VCPUS *STACK_AREA_BYTES <= PVMM_STACKS_BYTES, "a stack for every vCPU");
-
 /* A vCPU needs milliseconds to come up; one that takes this long never will. */
-#define PATIENCE_NS 60000000000ULL
+#define UP_PATIENCE_NS 60000000000ULL
+
+/* How long who waits for a vCPU does not look: less than it takes to come or go. */
+#define NAP_NS 200000ULL
 
 /* The trap without the counting, which needs the number that is being set up. */
 long hypercall_uncounted(uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
 			 unsigned int op);
 
+enum vcpu_state {
+	VCPU_DOWN,   /* Xen does not run it, or will not in a moment */
+	VCPU_COMING, /* somebody brings it up */
+	VCPU_UP,
+	VCPU_ASKED, /* up, and to go down as soon as it can */
+};
+
 struct vcpu_local vcpu_local[PVMM_MAX_VCPUS];
-static unsigned int nr_up = 1;
+static enum vcpu_state states[PVMM_MAX_VCPUS] = {VCPU_UP};
 
 unsigned int pvmm_this_vcpu(void)
 {
@@ -44,9 +54,42 @@ unsigned int pvmm_this_vcpu(void)
 	return id;
 }
 
+static enum vcpu_state state_of(unsigned int vcpu)
+{
+	return __atomic_load_n(&states[vcpu], __ATOMIC_ACQUIRE);
+}
+
+static void set_state(unsigned int vcpu, enum vcpu_state state)
+{
+	__atomic_store_n(&states[vcpu], state, __ATOMIC_RELEASE);
+}
+
+/* False, and nothing done, when it was not in the first. */
+static bool change_state(unsigned int vcpu, enum vcpu_state from, enum vcpu_state to)
+{
+	return __atomic_compare_exchange_n(&states[vcpu], &from, to, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_ACQUIRE);
+}
+
+bool pvmm_vcpu_is_up(unsigned int vcpu)
+{
+	return vcpu < PVMM_MAX_VCPUS && state_of(vcpu) >= VCPU_UP;
+}
+
+unsigned int pvmm_next_vcpu(unsigned int from)
+{
+	while (from < PVMM_MAX_VCPUS && !pvmm_vcpu_is_up(from))
+		from++;
+	return from;
+}
+
 unsigned int pvmm_nr_vcpus(void)
 {
-	return __atomic_load_n(&nr_up, __ATOMIC_ACQUIRE);
+	unsigned int nr = 0;
+
+	for (unsigned int v = pvmm_next_vcpu(0); v < PVMM_MAX_VCPUS; v = pvmm_next_vcpu(v + 1))
+		nr++;
+	return nr;
 }
 
 void pvmm_vcpu_yield(void)
@@ -55,9 +98,9 @@ void pvmm_vcpu_yield(void)
 	(void)pvmm_hc_sched_op(SCHEDOP_yield, NULL);
 }
 
-static uintptr_t entry_stack_top(unsigned int vcpu)
+uint64_t entry_stack_top(const struct vcpu_local *local)
 {
-	return (uintptr_t)(vcpu_local[vcpu].entry_stack + ENTRY_STACK_WORDS);
+	return (uintptr_t)(local->entry_stack + ENTRY_STACK_WORDS);
 }
 
 void boot_vcpu_init(void)
@@ -65,119 +108,176 @@ void boot_vcpu_init(void)
 	if (hypercall_uncounted(SEGBASE_GS_KERNEL, (uintptr_t)&vcpu_local[0], 0, 0, 0,
 				__HYPERVISOR_set_segment_base))
 		pvmm_shutdown(SHUTDOWN_crash); /* nothing to say it with yet */
-	if (pvmm_hc_stack_switch(FLAT_KERNEL_SS, entry_stack_top(0)))
-		pvmm_panic("Xen refuses the entry stack at 0x%lx", entry_stack_top(0));
+	if (pvmm_hc_stack_switch(FLAT_KERNEL_SS, entry_stack_top(&vcpu_local[0])))
+		pvmm_panic("Xen refuses the entry stack at 0x%llx",
+			   (unsigned long long)entry_stack_top(&vcpu_local[0]));
 	fpu_forbid();
 }
 
-/* --- what the other vCPUs need --- */
+/* --- up --- */
 
-static struct pvmm_page *must_alloc(unsigned int order, unsigned int vcpu)
+/* Leaves the processor to the vCPU that is waited for, or to any event of this one. */
+static void nap(void)
 {
-	struct pvmm_page *page = pvmm_page_alloc(order, PVMM_PAGE_KERNEL);
-	unsigned char *bytes;
+	struct sched_poll poll = {.timeout = pvmm_clock_ns() + NAP_NS};
 
-	if (!page)
-		refuse_boot("this domain is too small: no memory for vCPU %u", vcpu);
-	bytes = pvmm_page_virt(page);
-	for (size_t i = 0; i < PVMM_PAGE_SIZE << order; i++)
-		bytes[i] = 0;
-	return page;
-}
-
-/* Maps a new stack and returns its top. */
-static pvmm_va_t map_stack(unsigned int vcpu)
-{
-	pvmm_va_t area_end = PVMM_STACKS_BASE + (vcpu + 1ULL) * STACK_AREA_BYTES;
-
-	for (unsigned int i = 1; i <= STACK_PAGES; i++) {
-		struct pvmm_page *page = must_alloc(0, vcpu);
-		pvmm_va_t va = area_end - i * PVMM_PAGE_SIZE;
-		int err = pvmm_space_map(&pvmm_kernel_space, va, page, PVMM_PROT_RW);
-
-		if (err == -XEN_ENOMEM)
-			refuse_boot("this domain is too small: no memory for vCPU %u", vcpu);
-		if (err)
-			pvmm_panic("stack of vCPU %u not mapped at 0x%llx: %s (%d)", vcpu,
-				   (unsigned long long)va, pvmm_errno_name(err), err);
-		pvmm_page_put(page); /* the mapping's reference keeps it */
-	}
-	return area_end;
-}
-
-static unsigned int order_for(size_t len_bytes)
-{
-	unsigned int order = 0;
-
-	while (PVMM_PAGE_SIZE << order < len_bytes)
-		order++;
-	return order;
-}
-
-static void fill_context(struct vcpu_guest_context *c, unsigned int vcpu)
-{
-	pvmm_va_t stack_top = map_stack(vcpu);
-
-	c->flags = VGCF_in_kernel;
-	traps_fill_context(c);
-	events_fill_context(c);
-	c->user_regs.rip = (uintptr_t)secondary_entry;
-	c->user_regs.cs = FLAT_KERNEL_CS;
-	c->user_regs.ss = FLAT_KERNEL_SS;
-	c->user_regs.rsp = stack_top;
-	c->kernel_ss = FLAT_KERNEL_SS;
-	c->kernel_sp = entry_stack_top(vcpu);
-	c->ctrlreg[0] = CR0_TS; /* as fpu_forbid does */
-	c->ctrlreg[3] = xen_pfn_to_cr3(mfn_x(pvmm_pfn_to_mfn(pvmm_kernel_space.root)));
-	c->gs_base_kernel = (uintptr_t)&vcpu_local[vcpu];
-}
-
-static void must_vcpu_op(unsigned int op, const char *name, unsigned int vcpu, const void *arg)
-{
-	int err = pvmm_hc_vcpu_op(op, vcpu, arg);
-
-	if (err)
-		pvmm_panic("Xen refuses to %s vCPU %u: %s (%d)", name, vcpu, pvmm_errno_name(err),
-			   err);
-}
-
-static void bring_up(unsigned int vcpu)
-{
-	unsigned int context_order = order_for(sizeof(struct vcpu_guest_context));
-	struct pvmm_page *context = must_alloc(context_order, vcpu);
-	struct pvmm_page *batch = must_alloc(order_for(pvmm_batch_bytes()), vcpu);
-	uint64_t deadline = pvmm_clock_ns() + PATIENCE_NS;
-
-	pvmm_batch_give(vcpu, pvmm_page_virt(batch));
-	fill_context(pvmm_page_virt(context), vcpu);
-	vcpu_local[vcpu].id = vcpu;
-	/* It comes up with events masked, whatever the shared page said. */
-	pvmm_shared_info()->vcpu_info[vcpu].evtchn_upcall_mask = 1;
-	must_vcpu_op(VCPUOP_initialise, "initialise", vcpu, pvmm_page_virt(context));
-	must_vcpu_op(VCPUOP_up, "start", vcpu, NULL);
-
-	while (!__atomic_load_n(&vcpu_local[vcpu].up, __ATOMIC_ACQUIRE)) {
-		if (pvmm_clock_ns() > deadline)
-			pvmm_panic("vCPU %u did not come up within %llu s", vcpu,
-				   PATIENCE_NS / 1000000000);
+	if (pvmm_hc_sched_op(SCHEDOP_poll, &poll))
 		pvmm_vcpu_yield();
+}
+
+/* A vCPU that has said that it is down may have some way to go. */
+static bool is_running(unsigned int vcpu)
+{
+	return pvmm_hc_vcpu_op(VCPUOP_is_up, vcpu, NULL) == 1;
+}
+
+static int start(unsigned int vcpu)
+{
+	int err;
+
+	while (is_running(vcpu))
+		nap();
+	err = vcpu_prepare(vcpu);
+	if (err)
+		return err;
+	vcpu_local[vcpu].id = vcpu;
+	/* One that has been up goes on where it went down. One that Xen has no context of has not
+	 * been up in this domain, or not since it was restored. */
+	err = pvmm_hc_vcpu_op(VCPUOP_up, vcpu, NULL);
+	if (err != -XEN_EINVAL)
+		return err;
+	err = vcpu_initialise(vcpu, &vcpu_local[vcpu]);
+	return err ? err : pvmm_hc_vcpu_op(VCPUOP_up, vcpu, NULL);
+}
+
+int pvmm_vcpu_up(unsigned int vcpu)
+{
+	uint64_t deadline = pvmm_clock_ns() + UP_PATIENCE_NS;
+	int err;
+
+	if (vcpu >= PVMM_MAX_VCPUS || pvmm_hc_vcpu_op(VCPUOP_is_up, vcpu, NULL) < 0)
+		return -XEN_ENOENT;
+	if (!change_state(vcpu, VCPU_DOWN, VCPU_COMING))
+		return -XEN_EBUSY;
+	err = start(vcpu);
+	if (err) {
+		set_state(vcpu, VCPU_DOWN);
+		return err;
 	}
-	pvmm_page_free(context, context_order);
+	while (state_of(vcpu) == VCPU_COMING) {
+		if (pvmm_clock_ns() > deadline)
+			return -XEN_ETIMEDOUT;
+		nap();
+	}
+	return 0;
+}
+
+/*
+ * Whether the toolstack wants it from the start: what it does not say, it does not deny. A store
+ * that does not answer is not asked again.
+ */
+static bool is_wanted(unsigned int vcpu)
+{
+	static bool is_silent;
+	char text[PVMM_VCPU_TEXT_BYTES];
+	bool online = true;
+	int err = is_silent ? -XEN_ENODEV : pvmm_vcpu_wanted(vcpu, &online, text);
+
+	if (err == -XEN_EINVAL)
+		pvmm_log(PVMM_WARN, "vCPU %u: availability \"%s\" is neither online nor offline",
+			 vcpu, text);
+	else if (err && err != -XEN_ENOENT && err != -XEN_ENODEV)
+		pvmm_log(PVMM_WARN, "vCPU %u: no availability from the store: %s (%d)", vcpu,
+			 pvmm_errno_name(err), err);
+	is_silent |= err == -XEN_ETIMEDOUT;
+	return online;
 }
 
 void vcpus_start(void)
 {
-	unsigned int vcpu = 1;
+	for (unsigned int vcpu = 1; pvmm_hc_vcpu_op(VCPUOP_is_up, vcpu, NULL) >= 0; vcpu++) {
+		int err;
 
-	for (; pvmm_hc_vcpu_op(VCPUOP_is_up, vcpu, NULL) >= 0; vcpu++) {
 		if (vcpu == PVMM_MAX_VCPUS) {
 			pvmm_log(PVMM_WARN, "vCPUs from %u on stay down: the library knows no more",
 				 vcpu);
 			break;
 		}
-		bring_up(vcpu);
-		__atomic_store_n(&nr_up, vcpu + 1, __ATOMIC_RELEASE);
+		if (!is_wanted(vcpu))
+			continue;
+		err = pvmm_vcpu_up(vcpu);
+		if (err == -XEN_ENOMEM)
+			refuse_boot("this domain is too small: no memory for vCPU %u", vcpu);
+		if (err)
+			pvmm_panic("vCPU %u does not come up: %s (%d)", vcpu, pvmm_errno_name(err),
+				   err);
 	}
+}
+
+/* --- down --- */
+
+int pvmm_vcpu_down(unsigned int vcpu, uint64_t patience_ns)
+{
+	uint64_t deadline = pvmm_clock_ns() + patience_ns;
+
+	if (!vcpu || vcpu == pvmm_this_vcpu())
+		return -XEN_EINVAL;
+	if (!pvmm_vcpu_is_up(vcpu))
+		return -XEN_ENOENT;
+	if (!change_state(vcpu, VCPU_UP, VCPU_ASKED))
+		return -XEN_EBUSY;
+	pvmm_vcpu_kick(vcpu);
+	while (state_of(vcpu) == VCPU_ASKED) {
+		if (pvmm_clock_ns() > deadline && change_state(vcpu, VCPU_ASKED, VCPU_UP))
+			return -XEN_ETIMEDOUT;
+		nap();
+	}
+	while (state_of(vcpu) == VCPU_DOWN && is_running(vcpu))
+		nap();
+	return 0;
+}
+
+bool pvmm_vcpu_must_go(void)
+{
+	return state_of(pvmm_this_vcpu()) == VCPU_ASKED;
+}
+
+/* Where a vCPU begins: on its own stack, of which nothing is kept. */
+static PVMM_NORETURN void begin_again(unsigned int vcpu)
+{
+	__asm__ volatile("movq %0, %%rsp\n\tjmp secondary_entry"
+			 :
+			 : "r"(vcpu_stack_top(vcpu))
+			 : "memory");
+	__builtin_unreachable();
+}
+
+void pvmm_vcpu_go_down(void)
+{
+	unsigned int self = pvmm_this_vcpu();
+	int err;
+
+	if (!self)
+		pvmm_panic("the boot vCPU goes down");
+	pvmm_batch_assert_closed("a vCPU's way down");
+	if (pvmm_locks_held())
+		pvmm_panic("vCPU %u goes down with %u locks held", self, pvmm_locks_held());
+	(void)pvmm_events_save();
+	err = pvmm_space_activate(&pvmm_kernel_space);
+	if (err)
+		pvmm_panic("vCPU %u cannot go back to the kernel's address space: %s (%d)", self,
+			   pvmm_errno_name(err), err);
+	pvmm_check_flush();
+	timer_stop();
+	/* From here on others are told that it is down, and it does nothing that they wait for. */
+	set_state(self, VCPU_DOWN);
+	calls_close();
+	events_leave();
+	err = pvmm_hc_vcpu_op(VCPUOP_down, self, NULL);
+	if (err)
+		pvmm_panic("Xen refuses to take vCPU %u down: %s (%d)", self, pvmm_errno_name(err),
+			   err);
+	begin_again(self);
 }
 
 /* --- what they do --- */
@@ -185,15 +285,16 @@ void vcpus_start(void)
 static PVMM_NORETURN void idle(void)
 {
 	(void)pvmm_events_save();
-	for (;;)
+	for (;;) {
+		if (pvmm_vcpu_must_go())
+			pvmm_vcpu_go_down();
 		pvmm_events_wait();
+	}
 }
 
 void secondary_start(void)
 {
-	timer_init();
-	calls_init();
-	__atomic_store_n(&vcpu_local[pvmm_this_vcpu()].up, true, __ATOMIC_RELEASE);
+	set_state(pvmm_this_vcpu(), VCPU_UP);
 	pvmm_events_restore(true);
 	if (pvmm_kernel_secondary)
 		pvmm_kernel_secondary();

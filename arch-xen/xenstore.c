@@ -8,6 +8,10 @@
  *
  * The turn is a ticket, not a spinlock: its holder sleeps. The list of watches has a spinlock,
  * which the event handler takes, so it is held with events masked.
+ *
+ * Another store may take the place of the one before, when the domain has been saved and restored.
+ * It knows nothing of this client: so each transaction and each watch says which connection it is
+ * of.
  */
 #include <pvmm/batch.h>
 #include <pvmm/clock.h>
@@ -28,6 +32,8 @@ static struct {
 static uint32_t last_id;      /* numbers from 1 have been given to requests */
 static unsigned int nr_late;  /* requests whose answers have not come in time, or yet */
 static bool watches_may_wake; /* one has fired while the port was held */
+static uint32_t connection;   /* stores that have come since the boot's; also read without */
+static bool watches_are_old;  /* some are of a connection before */
 
 static int turn_begin(void)
 {
@@ -89,6 +95,7 @@ static void watches_add(struct pvmm_store_watch *watch)
 	bool were_on = watches_enter();
 
 	watch->token = ++last_token;
+	watch->connection = __atomic_load_n(&connection, __ATOMIC_RELAXED);
 	watch->has_fired = false;
 	watch->next = watches;
 	watches = watch;
@@ -251,19 +258,18 @@ static void fill(struct request *request, pvmm_store_tx_t tx, const struct part 
 	m->head = (struct xsd_sockmsg){
 		.type = request->type,
 		.req_id = request->id,
-		.tx_id = tx,
+		.tx_id = (uint32_t)tx,
 		.len = len,
 	};
 	xs_ring_put();
 }
 
-static int timed_out(const struct request *request)
+static void note_timeout(const struct request *request)
 {
 	if (request->id)
 		nr_late++;
 	pvmm_log(PVMM_WARN, "xenstore: no answer to request %u of type %u within %llu s", last_id,
 		 request->type, PVMM_STORE_PATIENCE_NS / 1000000000);
-	return -XEN_ETIMEDOUT;
 }
 
 /* Asks; the answer is valid until the turn ends. The caller has the turn. */
@@ -274,6 +280,9 @@ static int ask(uint32_t type, pvmm_store_tx_t tx, const struct part *parts, unsi
 	struct request request = {.type = type};
 	int err;
 
+	/* A transaction that another store has begun is over, and was not done. */
+	if (tx && tx >> 32 != connection)
+		return -XEN_EAGAIN;
 	/* What an impatient one before has left to be sent comes first. */
 	err = exchange(&request, deadline);
 	if (!err) {
@@ -281,7 +290,7 @@ static int ask(uint32_t type, pvmm_store_tx_t tx, const struct part *parts, unsi
 		err = exchange(&request, deadline);
 	}
 	if (err == -XEN_ETIMEDOUT)
-		return timed_out(&request);
+		note_timeout(&request);
 	if (err)
 		return err;
 	*answer = request.answer;
@@ -308,20 +317,90 @@ static struct part with_nul(const char *text)
 	return (struct part){text, text_len(text) + 1};
 }
 
-/* A request whose answer is "OK". */
-static int order(uint32_t type, pvmm_store_tx_t tx, const struct part *parts, unsigned int nr_parts)
+/* A request whose answer is "OK". The caller has the turn. */
+static int ask_ok(uint32_t type, pvmm_store_tx_t tx, const struct part *parts,
+		  unsigned int nr_parts)
 {
 	const struct xs_message *answer;
-	int err = turn_begin();
+	int err = ask(type, tx, parts, nr_parts, &answer);
 
-	if (err)
-		return err;
-	err = ask(type, tx, parts, nr_parts, &answer);
 	if (!err && !pvmm_text_equal(answer->payload, "OK")) {
 		pvmm_log(PVMM_WARN, "xenstore: answer to request %u is \"%.32s\", not \"OK\"",
 			 answer->head.req_id, answer->payload);
 		err = -XEN_EIO;
 	}
+	return err;
+}
+
+/* --- watches that the store must be told of again --- */
+
+/* One that this store does not know yet, or NULL. */
+static struct pvmm_store_watch *watches_first_old(void)
+{
+	bool were_on = watches_enter();
+	struct pvmm_store_watch *watch = watches;
+
+	while (watch && watch->connection == connection)
+		watch = watch->next;
+	watches_leave(were_on);
+	return watch;
+}
+
+/* Tells the store of a watch, or of its end. */
+static int ask_watch(uint32_t type, const struct pvmm_store_watch *watch)
+{
+	char token[16];
+	const struct part parts[] = {
+		with_nul(watch->path),
+		{token, (size_t)pvmm_snprintf(token, sizeof(token), "%u", watch->token) + 1},
+	};
+	int err = check_parts(parts, 2);
+
+	return err ? err : ask_ok(type, PVMM_STORE_NO_TX, parts, 2);
+}
+
+/*
+ * With the turn; nobody takes a watch off the list meanwhile, because to unwatch takes a turn. When
+ * the store does not answer, the next request tries again.
+ */
+static void watches_tell(void)
+{
+	struct pvmm_store_watch *watch;
+
+	watches_are_old = false;
+	while ((watch = watches_first_old())) {
+		int err = ask_watch(XS_WATCH, watch);
+
+		if (err)
+			pvmm_log(PVMM_WARN, "xenstore: %s is not watched any more: %s (%d)",
+				 watch->path, pvmm_errno_name(err), err);
+		if (err == -XEN_ETIMEDOUT) {
+			watches_are_old = true;
+			return;
+		}
+		watch->connection = connection;
+		/* Its owner looks: something may have changed between the two stores. */
+		__atomic_store_n(&watch->has_fired, true, __ATOMIC_RELEASE);
+		watches_may_wake = true;
+	}
+}
+
+static int request_begin(void)
+{
+	int err = turn_begin();
+
+	if (!err && watches_are_old)
+		watches_tell();
+	return err;
+}
+
+static int order(uint32_t type, pvmm_store_tx_t tx, const struct part *parts, unsigned int nr_parts)
+{
+	int err = request_begin();
+
+	if (err)
+		return err;
+	err = ask_ok(type, tx, parts, nr_parts);
 	turn_end();
 	return err;
 }
@@ -357,7 +436,7 @@ static int fetch(uint32_t type, pvmm_store_tx_t tx, const char *path, char *to, 
 		return -XEN_ERANGE;
 	*to = '\0';
 	if (!err)
-		err = turn_begin();
+		err = request_begin();
 	if (err)
 		return err;
 	err = ask(type, tx, parts, 1, &answer);
@@ -423,7 +502,7 @@ int pvmm_store_tx_start(pvmm_store_tx_t *tx)
 	const struct part nothing = {"", 1};
 	const struct xs_message *answer;
 	uint64_t number;
-	int err = turn_begin();
+	int err = request_begin();
 
 	if (err)
 		return err;
@@ -434,7 +513,7 @@ int pvmm_store_tx_start(pvmm_store_tx_t *tx)
 		err = -XEN_EIO;
 	}
 	if (!err)
-		*tx = (pvmm_store_tx_t)number;
+		*tx = (pvmm_store_tx_t)connection << 32 | number;
 	turn_end();
 	return err;
 }
@@ -450,14 +529,13 @@ int pvmm_store_tx_end(pvmm_store_tx_t tx, bool commits)
 
 static int order_watch(uint32_t type, const struct pvmm_store_watch *watch)
 {
-	char token[16];
-	const struct part parts[] = {
-		with_nul(watch->path),
-		{token, (size_t)pvmm_snprintf(token, sizeof(token), "%u", watch->token) + 1},
-	};
-	int err = check_parts(parts, 2);
+	int err = request_begin();
 
-	return err ? err : order(type, PVMM_STORE_NO_TX, parts, 2);
+	if (err)
+		return err;
+	err = ask_watch(type, watch);
+	turn_end();
+	return err;
 }
 
 int pvmm_store_watch(struct pvmm_store_watch *watch)
@@ -488,4 +566,45 @@ bool pvmm_store_watch_fired(struct pvmm_store_watch *watch)
 		turn_end();
 	}
 	return __atomic_exchange_n(&watch->has_fired, false, __ATOMIC_ACQ_REL);
+}
+
+/* --- another store --- */
+
+int xs_suspend(void)
+{
+	uint64_t deadline = pvmm_clock_ns() + PVMM_STORE_PATIENCE_NS;
+	struct request nothing = {.type = 0};
+	int err = 0;
+
+	if (turn_begin())
+		return 0; /* there is no store */
+	while (!err && !xs_ring_is_quiet()) {
+		err = exchange(&nothing, deadline);
+		if (!err && !xs_ring_is_quiet() && !xs_port_wait(deadline))
+			err = -XEN_ETIMEDOUT;
+	}
+	if (err != -XEN_ETIMEDOUT)
+		return 0; /* at rest, or of no use for anybody */
+	pvmm_log(PVMM_WARN, "suspend refused: the store does not come to rest within %llu s",
+		 PVMM_STORE_PATIENCE_NS / 1000000000);
+	turn_end();
+	return -XEN_EBUSY;
+}
+
+void xs_renew(void)
+{
+	xs_ring_renew();
+	__atomic_store_n(&connection, connection + 1, __ATOMIC_RELAXED);
+	nr_late = 0;
+	watches_are_old = true;
+}
+
+void xs_resume(void)
+{
+	if (!xs_ring_is_there())
+		return;
+	if (watches_are_old)
+		watches_tell();
+	watches_may_wake = true;
+	turn_end();
 }

@@ -25,6 +25,16 @@ _Static_assert(offsetof(struct xs_message, payload) == sizeof(struct xsd_sockmsg
 void xs_ring_use(volatile struct xenstore_domain_interface *page);
 bool xs_ring_is_there(void);
 
+/* The same page, with another store at its other end: what is in the ring is from the one before.
+ */
+void xs_ring_renew(void);
+
+/*
+ * Nothing is on its way, out or in, or the ring makes no sense. When it is so, there is nothing
+ * that a new store would have to know.
+ */
+bool xs_ring_is_quiet(void);
+
 /* The message to send next, to be filled in when nothing is left of the one before. */
 struct xs_message *xs_ring_out(void);
 void xs_ring_put(void);
@@ -45,6 +55,17 @@ bool xs_ring_has_more(void);
 
 /* The store has sent an event. Any context. */
 void xs_wake_watchers(void);
+
+/*
+ * Around a suspend, on one vCPU while all others wait. suspend takes the turn and waits until the
+ * ring is quiet: 0, or -XEN_EBUSY with a line, and without the turn. What has come in is taken in.
+ *
+ * resume gives the turn back. renew before it, when another store is at the other end: transactions
+ * are over, answers do not come any more, and resume has all watches registered again.
+ */
+int xs_suspend(void);
+void xs_renew(void);
+void xs_resume(void);
 
 /* --- xenstore_port.c --- */
 

@@ -38,13 +38,12 @@ void xs_port_release(void)
 
 void xs_port_clear(void)
 {
-	__atomic_fetch_and(&pvmm_shared_info()->evtchn_pending[port / 64], ~(1UL << (port % 64)),
-			   __ATOMIC_ACQ_REL);
+	pvmm_event_clear(port);
 }
 
 static void poll_until(uint64_t ns)
 {
-	struct sched_poll poll = {.nr_ports = 1, .timeout = ns};
+	struct sched_poll poll = {.nr_ports = 1, .timeout = clock_for_xen(ns)};
 
 	set_xen_guest_handle(poll.ports, &port);
 	if (pvmm_hc_sched_op(SCHEDOP_poll, &poll))
@@ -72,14 +71,29 @@ static void store_event(pvmm_port_t event_port, void *ctx)
 	xs_wake_watchers();
 }
 
+static void bind_port(const struct start_info *si)
+{
+	port = si->store_evtchn;
+	if (pvmm_event_bind(port, store_event, NULL))
+		pvmm_panic("the store's event port %u is out of range", port);
+}
+
 void store_init(const struct start_info *si)
 {
 	pfn_t pfn = pvmm_mfn_to_pfn(_mfn(si->store_mfn));
 
 	if (!pfn_valid(pfn) || !si->store_evtchn)
 		return;
-	port = si->store_evtchn;
 	xs_ring_use(pvmm_pfn_to_virt(pfn));
-	if (pvmm_event_bind(port, store_event, NULL))
-		pvmm_panic("the store's event port %u is out of range", port);
+	bind_port(si);
+}
+
+/* Who asks holds the port until he gives back his turn. */
+void store_renew(const struct start_info *si)
+{
+	if (!xs_ring_is_there())
+		return;
+	bind_port(si);
+	xs_port_hold();
+	xs_renew();
 }

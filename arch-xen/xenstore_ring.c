@@ -30,6 +30,21 @@ void xs_ring_use(volatile struct xenstore_domain_interface *page)
 	rsp_cons = page ? page->rsp_cons : 0;
 }
 
+void xs_ring_renew(void)
+{
+	if (!ring)
+		return;
+	__atomic_store_n(&ring->rsp_cons, ring->rsp_prod, __ATOMIC_RELEASE);
+	xs_ring_use(ring);
+}
+
+bool xs_ring_is_quiet(void)
+{
+	return !ring || is_broken ||
+	       (out.done == out.len && !in.done && ring->req_cons == req_prod &&
+		ring->rsp_prod == rsp_cons);
+}
+
 bool xs_ring_is_there(void)
 {
 	return ring;

@@ -4,14 +4,18 @@
  * say so in their line of "help". Owns nothing.
  */
 #include <pvmm/alloc.h>
+#include <pvmm/balloon.h>
 #include <pvmm/check.h>
 #include <pvmm/cmdline.h>
+#include <pvmm/event.h>
+#include <pvmm/grant.h>
 #include <pvmm/kernel.h>
 #include <pvmm/ledger.h>
 #include <pvmm/log.h>
 #include <pvmm/owner.h>
 #include <pvmm/p2m.h>
 #include <pvmm/stats.h>
+#include <pvmm/vcpu.h>
 #include <pvmm/vmap.h>
 #include <pvmm/xenstore.h>
 #include "process.h"
@@ -233,6 +237,36 @@ static void make_printable(char *text)
 			*text = '?';
 }
 
+static void vcpus(const char *argument)
+{
+	(void)argument;
+	pvmm_print("%u vCPUs are up:", pvmm_nr_vcpus());
+	for (unsigned int v = pvmm_next_vcpu(0); v < PVMM_MAX_VCPUS; v = pvmm_next_vcpu(v + 1))
+		pvmm_print(" %u", v);
+	pvmm_print("; events by %s\n", pvmm_event_abi());
+}
+
+static void balloon(const char *argument)
+{
+	struct pvmm_balloon_stats b = pvmm_balloon_stats();
+	uint64_t current, maximum;
+	int err = pvmm_balloon_reservation(&current, &maximum);
+
+	(void)argument;
+	pvmm_print("%llu pages have a frame, %llu have none; %llu given, %llu taken since boot\n",
+		   ULL(b.nr_frames), ULL(b.nr_ballooned), ULL(b.given), ULL(b.taken));
+	if (err)
+		pvmm_print("Xen does not say: %s (%d)\n", pvmm_errno_name(err), err);
+	else
+		pvmm_print("Xen says %llu pages, %llu at most\n", ULL(current), ULL(maximum));
+}
+
+static void grants(const char *argument)
+{
+	(void)argument;
+	pvmm_grants_print();
+}
+
 static void print_children(const char *path)
 {
 	static char names[PVMM_STORE_BYTES];
@@ -307,6 +341,9 @@ const struct command commands[] = {
 	{"purge", "", "removes all stale mappings", purge},
 	{"stats", "", "what was asked of Xen, what the manager did", stats},
 	{"tasks", "", "threads and processes", tasks},
+	{"vcpus", "", "which are up", vcpus},
+	{"balloon", "", "what the domain has, here and to Xen", balloon},
+	{"grants", "", "pages that others may map, and pages of others", grants},
 	{"store", "PATH", "a node of the xenstore and those below it", store},
 	{"loglevel", "error|warn|info|debug", "sets what is logged", log_level},
 	{"panic", "", "ends the domain as a broken invariant would", panic},

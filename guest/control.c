@@ -7,6 +7,7 @@
  */
 #include <pvmm/batch.h>
 #include <pvmm/cmdline.h>
+#include <pvmm/grant.h>
 #include <pvmm/ledger.h>
 #include <pvmm/kernel.h>
 #include <pvmm/log.h>
@@ -14,6 +15,7 @@
 #include <pvmm/vmap.h>
 #include <pvmm/xenstore.h>
 #include "control.h"
+#include "suspend.h"
 #include "thread.h"
 
 #define PUBLISH_NS 1000000000ULL
@@ -74,6 +76,28 @@ static bool take_word(const char *path, char *word, size_t room_bytes)
 
 /* --- control/shutdown --- */
 
+static void (*on_poweroff)(void);
+
+void control_on_poweroff(void (*fn)(void))
+{
+	on_poweroff = fn;
+}
+
+/* Why it is refused has been said. The word is taken, so the toolstack may try again. */
+static void suspend(void)
+{
+	int result;
+
+	pvmm_log(PVMM_INFO, "control: suspend, as the toolstack asks");
+	result = suspend_all();
+	if (result < 0)
+		pvmm_log(PVMM_WARN, "control: not suspended, the guest goes on: %s (%d)",
+			 pvmm_errno_name(result), result);
+	else
+		pvmm_log(PVMM_INFO, "control: resumed, %s",
+			 result == PVMM_SUSPEND_RESTORED ? "restored" : "in place");
+}
+
 static const struct {
 	const char *word;
 	unsigned int reason;
@@ -89,10 +113,17 @@ static void look_at_shutdown(void)
 
 	if (!take_word(shutdown_watch.path, word, sizeof(word)))
 		return;
+	if (pvmm_text_equal(word, "suspend")) {
+		suspend();
+		return;
+	}
 	for (unsigned int i = 0; i < PVMM_ARRAY_SIZE(reasons); i++)
 		if (pvmm_text_equal(word, reasons[i].word)) {
 			pvmm_log(PVMM_INFO, "control: %s, as the toolstack asks", word);
-			pvmm_shutdown(reasons[i].reason);
+			if (!on_poweroff || reasons[i].reason != SHUTDOWN_poweroff)
+				pvmm_shutdown(reasons[i].reason);
+			on_poweroff();
+			return;
 		}
 	pvmm_log(PVMM_WARN, "control: \"%s\" asked for, which this kernel does not know", word);
 }
@@ -109,6 +140,7 @@ static const struct {
 	const char *does;
 	void (*run)(void);
 } keys[] = {
+	{'g', "grants", pvmm_grants_print},
 	{'m', "memory statistics", pvmm_mm_stats_print},
 	{'p', "purge", purge},
 	{'s', "hypercall statistics", pvmm_stats_print},
@@ -126,7 +158,7 @@ static void look_at_sysrq(void)
 			keys[i].run();
 			return;
 		}
-	pvmm_log(PVMM_WARN, "control: sysrq '%s': no such key; there are m, p and s", word);
+	pvmm_log(PVMM_WARN, "control: sysrq '%s': no such key; there are g, m, p and s", word);
 }
 
 /* --- the threads --- */

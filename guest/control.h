@@ -14,6 +14,10 @@
 bool control_start(void);
 void control_stop(void);
 
+/* Called, by a thread, instead of shutting down when the toolstack asks for that; NULL for nobody.
+ */
+void control_on_poweroff(void (*fn)(void));
+
 /* Writes the counters that have changed since they were last written. 0 or the store's error. */
 int counters_publish(void);
 

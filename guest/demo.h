@@ -14,7 +14,8 @@ struct demo {
 /* All demos, ended by NULL. */
 extern const struct demo *const demos[];
 extern const struct demo demo_stray, demo_echo, demo_count, demo_bench, demo_fault, demo_panic,
-	demo_overflow, demo_hang, demo_process, demo_soak, demo_xfs, demo_idle;
+	demo_overflow, demo_hang, demo_process, demo_soak, demo_xfs, demo_idle, demo_migrate,
+	demo_grant;
 
 /* soak-seconds=: how long demo=soak goes on. What is wrong with the value, or NULL. */
 const char *soak_parse(const char *value);

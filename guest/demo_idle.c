@@ -1,28 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * demo=idle: stays up and does nothing but listen to the toolstack (control.h), until it is told to
- * shut down (xl shutdown, xl reboot, xl sysrq, xenstore-ls) and to what is typed on its console.
+ * demo=idle: stays up and does what the toolstack says and what is typed on its console
+ * (services.h), until it is told to shut down: xl shutdown, xl reboot.
  */
 #include <pvmm/log.h>
-#include "control.h"
 #include "demo.h"
-#include "housekeeper.h"
-#include "shell.h"
+#include "services.h"
 #include "thread.h"
 
 #define NAP_NS 3600000000000ULL
 
 static bool stay_up(void)
 {
-	if (!control_start())
+	if (!services_start())
 		return false;
-	if (housekeeper_start()) {
-		control_stop();
+	if (!services_hear_toolstack()) {
+		services_stop();
 		return false;
 	}
 	pvmm_print("idle: up, until xl says otherwise\n");
-	if (shell_start())
-		pvmm_print("idle: no memory for what is typed on the console\n");
 	for (;;)
 		thread_sleep(NAP_NS);
 }

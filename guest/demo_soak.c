@@ -1,25 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * demo=soak: everything at once for as long as soak-seconds= says, with memory short all the time.
- * On every vCPU a file system's tree is walked (xfs.h) and areas of all sizes are mapped, checked
- * and given up in any order; processes fork, touch, exec and end; stale mappings are purged and
- * free pages swept now and then. In the end it is all taken down, and every page must be back.
+ * demo=soak: everything at once for as long as soak-seconds= says, or until somebody writes "stop"
+ * to data/soak in the domain's part of xenstore, with memory short all the time. For every vCPU
+ * that is up at the start a file system's tree is walked (xfs.h) and areas of all sizes are mapped,
+ * checked and given up in any order, by threads that run anywhere; processes fork, touch, exec and
+ * end; stale mappings are purged and free pages swept now and then; vCPUs come and go as the
+ * toolstack says. In the end it is all taken down, and every page must be back.
  *
  * Lines begin with "soak:"; the last one says "passed" or "FAILED" (tests/xl/soak-work.sh reads
  * it).
  */
 #include <pvmm/alloc.h>
+#include <pvmm/balloon.h>
 #include <pvmm/check.h>
 #include <pvmm/clock.h>
 #include <pvmm/cmdline.h>
 #include <pvmm/ledger.h>
 #include <pvmm/log.h>
 #include <pvmm/vmap.h>
-#include "control.h"
+#include <pvmm/xenstore.h>
+#include "balloon.h"
 #include "demo.h"
-#include "housekeeper.h"
 #include "process.h"
-#include "shell.h"
+#include "services.h"
 #include "suite.h"
 #include "xfs.h"
 
@@ -32,7 +35,10 @@
 /* 37,449 blocks of 64 KiB: 2.3 GiB of metadata for each vCPU. */
 #define XFS_LEVELS 6
 
-/* Pages that the file systems leave to the others before those have to ask. */
+/*
+ * Pages that the file systems leave to the others before those have to ask; as many as the balloon
+ * leaves, if those are more, or the file systems would take what it waits for.
+ */
 #define RESERVE_PAGES 256
 
 #define PROCESSES 4  /* that the kernel keeps going */
@@ -90,12 +96,14 @@ static void take_turns(uint64_t *ends_ns)
 
 /* --- the file systems --- */
 
+static struct thread walkers[PVMM_MAX_VCPUS];
 static struct xfs file_systems[PVMM_MAX_VCPUS];
 static uint64_t walkers_turn_ends[PVMM_MAX_VCPUS];
+static unsigned int nr_each; /* walkers, and mappers */
 
 static void between_directories(void)
 {
-	take_turns(&walkers_turn_ends[pvmm_this_vcpu()]);
+	take_turns(&walkers_turn_ends[thread_current() - walkers]);
 }
 
 static void walker(void *ctx)
@@ -264,6 +272,21 @@ static void parent(void *ctx)
 		reap();
 }
 
+/* --- the toolstack --- */
+
+static bool hears_stop; /* without a store it soaks all the same */
+
+static struct pvmm_store_watch stop_watch = {.path = "data/soak"};
+
+static bool is_told_to_stop(void)
+{
+	char word[8];
+
+	return hears_stop && pvmm_store_watch_fired(&stop_watch) &&
+	       !pvmm_store_read(PVMM_STORE_NO_TX, stop_watch.path, word, sizeof(word), NULL) &&
+	       pvmm_text_equal(word, "stop");
+}
+
 /* --- all together --- */
 
 static void gone(void *ctx)
@@ -272,14 +295,13 @@ static void gone(void *ctx)
 	__atomic_sub_fetch(&soak.at_work, 1, __ATOMIC_RELEASE);
 }
 
-static struct thread walkers[PVMM_MAX_VCPUS], mapping[PVMM_MAX_VCPUS], parenting;
+static struct thread mapping[PVMM_MAX_VCPUS], parenting;
 
-static void start(struct thread *thread, const char *name, int vcpu, void (*run)(void *ctx),
-		  void *ctx)
+static void start(struct thread *thread, const char *name, void (*run)(void *ctx), void *ctx)
 {
 	*thread = (struct thread){
 		.name = name,
-		.only_on = vcpu,
+		.only_on = THREAD_ANYWHERE,
 		.run = run,
 		.gone = gone,
 		.ctx = ctx,
@@ -289,28 +311,29 @@ static void start(struct thread *thread, const char *name, int vcpu, void (*run)
 		pvmm_panic("soak: no memory for the first threads");
 }
 
-static bool hears_toolstack; /* without a store it soaks all the same */
+static uint64_t reserve_pages(void)
+{
+	return balloon_keep() > RESERVE_PAGES ? balloon_keep() : RESERVE_PAGES;
+}
 
 /* Starting takes little, and what the file systems have by then they give back when asked. */
 static void begin(void)
 {
-	unsigned int nr = pvmm_nr_vcpus();
-
-	if (xfs_cache_start(PVMM_VMAP_DEFAULT, RESERVE_PAGES) || housekeeper_start() ||
-	    shell_start())
+	nr_each = pvmm_nr_vcpus();
+	if (xfs_cache_start(PVMM_VMAP_DEFAULT, reserve_pages()) || !services_start())
 		pvmm_panic("soak: no memory to begin with");
-	hears_toolstack = control_start();
-	for (unsigned int i = 0; i < nr; i++) {
+	hears_stop = services_hear_toolstack() && !pvmm_store_watch(&stop_watch);
+	for (unsigned int i = 0; i < nr_each; i++) {
 		if (xfs_mount(&file_systems[i], XFS_LEVELS, i))
 			pvmm_panic("soak: no memory for a file system");
 		file_systems[i].stop = &soak.stop;
 		file_systems[i].between = between_directories;
 		mappers[i].random = 0x9e3779b97f4a7c15ULL + i;
 	}
-	start(&parenting, "parent", THREAD_ANYWHERE, parent, NULL);
-	for (unsigned int i = 0; i < nr; i++) {
-		start(&walkers[i], "walker", (int)i, walker, &file_systems[i]);
-		start(&mapping[i], "mapper", (int)i, mapper, &mappers[i]);
+	start(&parenting, "parent", parent, NULL);
+	for (unsigned int i = 0; i < nr_each; i++) {
+		start(&walkers[i], "walker", walker, &file_systems[i]);
+		start(&mapping[i], "mapper", mapper, &mappers[i]);
 	}
 }
 
@@ -318,11 +341,10 @@ static void end(void)
 {
 	while (__atomic_load_n(&soak.at_work, __ATOMIC_ACQUIRE) || processes_alive())
 		thread_sleep(NAP_NS);
-	housekeeper_stop();
-	if (hears_toolstack)
-		control_stop();
-	shell_stop();
-	for (unsigned int i = 0; i < pvmm_nr_vcpus(); i++)
+	if (hears_stop)
+		(void)pvmm_store_unwatch(&stop_watch);
+	services_stop();
+	for (unsigned int i = 0; i < nr_each; i++)
 		xfs_unmount(&file_systems[i]);
 	xfs_cache_stop();
 	pvmm_purge();
@@ -354,7 +376,7 @@ static void go_on(void)
 {
 	uint64_t deadline = soak.start_ns + seconds * SECOND, next = soak.start_ns + PROGRESS;
 
-	while (!is_stopping() && pvmm_clock_ns() < deadline) {
+	while (!is_stopping() && pvmm_clock_ns() < deadline && !is_told_to_stop()) {
 		thread_sleep(NAP_NS);
 		if (pvmm_clock_ns() < next)
 			continue;
@@ -377,7 +399,7 @@ static const char *judge(uint64_t pages_before)
 			   ULL(pages));
 		return "pages are missing";
 	}
-	if (pvmm_audit())
+	if (pvmm_audit() || pvmm_balloon_audit())
 		return "the audit finds problems";
 	if (check.refused_pins)
 		return "pins were refused";

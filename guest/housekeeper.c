@@ -4,6 +4,7 @@
  * the time.
  */
 #include <pvmm/check.h>
+#include <pvmm/grant.h>
 #include <pvmm/vmap.h>
 #include "housekeeper.h"
 #include "thread.h"
@@ -20,6 +21,7 @@ static void run(void *ctx)
 	while (!__atomic_load_n(&is_stopping, __ATOMIC_RELAXED)) {
 		pvmm_check_tick();
 		pvmm_purge_if_older(PURGE_OLDER_NS);
+		(void)pvmm_grant_retry();
 		thread_sleep(NAP_NS);
 	}
 }

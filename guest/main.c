@@ -5,6 +5,7 @@
  *	suite=NAME[,NAME]	runs test suites ("all" for all), TAP on the console
  *	demo=NAME		runs a demo
  *	soak-seconds=N		how long demo=soak goes on
+ *	balloon-keep=PAGES	stay free when the toolstack takes memory (256)
  *	diff=FIRST:COUNT	runs differential sequences (tests/diff/sequence.h)
  *	diff-words		says what each of them does
  *	list			says which there are
@@ -12,9 +13,12 @@
  * Without any it says what it sees and powers off.
  */
 #include <pvmm/alloc.h>
+#include <pvmm/batch.h>
+#include <pvmm/grant.h>
 #include <pvmm/kernel.h>
 #include <pvmm/log.h>
 #include <pvmm/vcpu.h>
+#include "balloon.h"
 #include "demo.h"
 #include "suite.h"
 #include "diff.h"
@@ -52,6 +56,7 @@ const struct pvmm_option pvmm_kernel_options[] = {
 	{"suite", "NAME[,NAME]", parse_suite},
 	{"demo", "NAME", parse_demo},
 	{"soak-seconds", "N", soak_parse},
+	{"balloon-keep", "PAGES", balloon_parse_keep},
 	{"diff", "FIRST:COUNT[:MASK][,...]", diff_parse},
 	{"diff-words", NULL, diff_parse_words},
 	{"list", NULL, parse_list},
@@ -72,11 +77,15 @@ void pvmm_kernel_main(void)
 {
 	const struct start_info *si = pvmm_start_info();
 	bool passed = true;
+	int err;
 
 	pvmm_log(PVMM_INFO, "%.31s: %lu MiB, %llu of %lu pages free, vCPUs: %u", si->magic,
 		 si->nr_pages / 256, (unsigned long long)pvmm_free_pages(), si->nr_pages,
 		 pvmm_nr_vcpus());
 
+	err = pvmm_grants_start();
+	if (err)
+		pvmm_log(PVMM_WARN, "no grant table: %s (%d)", pvmm_errno_name(err), err);
 	threads_init();
 	processes_init();
 	if (wants_list)

@@ -29,6 +29,7 @@ programs:
 	program asker
 	program yielder
 	program churner
+	program keeper
 	.quad	0, 0, 0
 
 	.section .note.GNU-stack, "", @progbits

@@ -1,46 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns which thread runs on which vCPU.
+ * Owns which thread runs on which vCPU, and what becomes of the threads when a vCPU comes or goes.
  *
  * Invariant, under the lock: a running thread is the current one of exactly one vCPU; a runnable
  * one is in the queue, unless it is on_vcpu: then its vCPU has yet to leave its stack and its
  * address space, and will queue it when it has. So whoever runs a thread, or destroys what it ran
  * on, is alone with it. A vCPU whose current thread is its idle one, and that has not been kicked
- * since, sleeps or is about to: who queues a thread kicks it.
- *
- * The timer of a vCPU is set for the first that needs it: the end of a slice while somebody waits,
- * or a sleeper that went to sleep there. One that comes too early looks again.
+ * since, sleeps or is about to: who queues a thread kicks it. A vCPU without a current thread is
+ * down, or as good as down: nobody counts on it. One that leaves has no threads that run only
+ * there.
  */
 #include <pvmm/alloc.h>
 #include <pvmm/event.h>
 #include <pvmm/kernel.h>
 #include <pvmm/log.h>
 #include <pvmm/user.h>
-#include "thread.h"
+#include "sched.h"
 
 #define SLICE_NS 10000000ULL
 
-#define STACK_ORDER 2
-#define STACK_BYTES (PVMM_PAGE_SIZE << STACK_ORDER)
-
-/* At the low end of each stack: an overflow shows at the next change of threads. */
-#define CANARY 0x7374616b656e6421ULL
-
 void switch_stacks(uintptr_t *save, uintptr_t load);
-void thread_entry(void);
 void thread_begin(void);
 
-/* Guards everything here. Taken with events masked: the timer's handler takes it. */
-static struct pvmm_spinlock lock = PVMM_SPINLOCK_INIT;
+struct pvmm_spinlock sched_lock = PVMM_SPINLOCK_INIT;
 
 static struct {
 	struct thread *first, *last;
 	unsigned int nr;
 } queue;
-
-static struct thread *sleepers; /* the first to wake first */
-
-static struct thread *all; /* from their start until their end */
 
 struct vcpu {
 	struct thread *current, *before; /* before: whose stack was left last */
@@ -48,7 +35,8 @@ struct vcpu {
 	bool kicked;
 	bool has_work; /* queued since it last looked, by itself: not to go to sleep */
 	uint64_t slice_end;
-	uint64_t timer_at; /* what the timer is set to, 0 for nothing */
+	unsigned int nr_bound; /* threads that run only here, but the idle one */
+	bool is_leaving;       /* takes no more of those */
 };
 
 static struct vcpu vcpus[PVMM_MAX_VCPUS];
@@ -70,45 +58,9 @@ static bool is_idle(const struct thread *thread)
 	return thread->run == idle;
 }
 
-/* --- stacks --- */
-
-static uint64_t *stack_bottom(const struct thread *thread)
-{
-	return pvmm_page_virt(thread->stack);
-}
-
-static pvmm_va_t stack_top(const struct thread *thread)
-{
-	return (uintptr_t)stack_bottom(thread) + STACK_BYTES;
-}
-
 pvmm_va_t thread_stack_top(void)
 {
 	return stack_top(thread_current());
-}
-
-/* Makes the stack look as if the thread had been left in thread_entry, about to begin. */
-static int make_stack(struct thread *thread)
-{
-	uint64_t *sp;
-
-	thread->stack = pvmm_page_alloc(STACK_ORDER, PVMM_PAGE_KERNEL);
-	if (!thread->stack)
-		return -XEN_ENOMEM;
-	*stack_bottom(thread) = CANARY;
-	sp = (uint64_t *)stack_top(thread);
-	*--sp = (uintptr_t)thread_entry;
-	for (unsigned int i = 0; i < 6; i++)
-		*--sp = 0; /* what switch_stacks takes off */
-	thread->sp = (uintptr_t)sp;
-	return 0;
-}
-
-static void check_stack(const struct thread *thread)
-{
-	if (thread->stack && *stack_bottom(thread) != CANARY)
-		pvmm_panic("stack of thread \"%s\" has overflowed: 0x%llx where 0x%llx was",
-			   thread->name, (unsigned long long)*stack_bottom(thread), CANARY);
 }
 
 /* --- the queue --- */
@@ -126,10 +78,23 @@ static void kick(unsigned int vcpu)
 	pvmm_vcpu_kick(vcpu);
 }
 
+/* Kicks another vCPU that could take the thread, and has nothing better to do. */
+static void tell_another(const struct thread *thread)
+{
+	for (unsigned int vcpu = 0; vcpu < PVMM_MAX_VCPUS; vcpu++) {
+		struct vcpu *v = &vcpus[vcpu];
+
+		if (v != this() && v->current && is_idle(v->current) && !v->kicked &&
+		    may_run_on(thread, vcpu)) {
+			kick(vcpu);
+			return;
+		}
+	}
+}
+
 /*
- * Tells a vCPU that could take the thread, and has nothing better to do. One that runs user code
- * notices at its next return there that somebody waits; for a thread that only it may take it has
- * to be made to return.
+ * Tells a vCPU that could take the thread. One that runs user code notices at its next return there
+ * that somebody waits; for a thread that only it may take it has to be made to return.
  */
 static void tell(const struct thread *thread)
 {
@@ -139,18 +104,16 @@ static void tell(const struct thread *thread)
 		kick((unsigned int)thread->only_on);
 		return;
 	}
+	/* An event's handler, while this vCPU comes or goes: it runs nothing. */
+	if (!vcpus[self].current) {
+		kick(0);
+		return;
+	}
 	if (is_idle(vcpus[self].current)) {
 		vcpus[self].has_work = true;
 		return;
 	}
-	for (unsigned int vcpu = 0; vcpu < pvmm_nr_vcpus(); vcpu++) {
-		struct vcpu *v = &vcpus[vcpu];
-
-		if (v->current && is_idle(v->current) && !v->kicked && may_run_on(thread, vcpu)) {
-			kick(vcpu);
-			return;
-		}
-	}
+	tell_another(thread);
 }
 
 static void enqueue(struct thread *thread)
@@ -189,22 +152,6 @@ static bool others_wait(void)
 	return __atomic_load_n(&queue.nr, __ATOMIC_RELAXED);
 }
 
-/* --- the timer --- */
-
-static void timer(void *ctx);
-
-/* Makes sure that this vCPU looks again at that time. Events are masked. */
-static void look_again_at(uint64_t ns)
-{
-	uint64_t now = pvmm_clock_ns();
-
-	/* What is past has come, or others (tests) have used the timer for something else. */
-	if (this()->timer_at > now && this()->timer_at <= ns)
-		return;
-	this()->timer_at = ns;
-	pvmm_timer_set(ns > now ? ns - now : 0, timer, NULL);
-}
-
 /* Makes a thread that is on no vCPU one that somebody will run. */
 static void offer(struct thread *thread)
 {
@@ -212,110 +159,13 @@ static void offer(struct thread *thread)
 	tell(thread);
 }
 
-static void wake_locked(struct thread *thread)
+void sched_wake_locked(struct thread *thread)
 {
 	if (thread->state != THREAD_BLOCKED)
 		return;
 	thread->state = THREAD_RUNNABLE;
 	if (!thread->on_vcpu)
 		offer(thread);
-}
-
-static void wake_sleepers(uint64_t now)
-{
-	while (sleepers && sleepers->wake_ns <= now) {
-		struct thread *thread = sleepers;
-
-		sleepers = thread->next_sleeper;
-		thread->wake_ns = 0;
-		wake_locked(thread);
-	}
-}
-
-static void timer(void *ctx)
-{
-	struct vcpu *v = this();
-	uint64_t now = pvmm_clock_ns();
-
-	(void)ctx;
-	v->timer_at = 0;
-	pvmm_spin_lock(&lock);
-	wake_sleepers(now);
-	if (sleepers)
-		look_again_at(sleepers->wake_ns);
-	pvmm_spin_unlock(&lock);
-}
-
-/* --- the list of all --- */
-
-static void list(struct thread *thread)
-{
-	thread->next_of_all = all;
-	all = thread;
-}
-
-static void unlist(struct thread *thread)
-{
-	struct thread **link = &all;
-
-	while (*link != thread)
-		link = &(*link)->next_of_all;
-	*link = thread->next_of_all;
-}
-
-/* What is printed of a thread, noted under the lock: the console may keep its writer waiting. */
-struct row {
-	const char *name;
-	enum thread_state state;
-	bool is_user;
-	int only_on;
-	uint64_t wake_ns;
-};
-
-static unsigned int note_rows(struct row *rows, unsigned int max)
-{
-	bool were_on = pvmm_events_save();
-	unsigned int nr = 0;
-
-	pvmm_spin_lock(&lock);
-	for (const struct thread *t = all; t; t = t->next_of_all, nr++)
-		if (nr < max)
-			rows[nr] =
-				(struct row){t->name, t->state, t->is_user, t->only_on, t->wake_ns};
-	pvmm_spin_unlock(&lock);
-	pvmm_events_restore(were_on);
-	return nr;
-}
-
-void threads_print(void)
-{
-	static const char *const states[] = {
-		[THREAD_RUNNABLE] = "runnable",
-		[THREAD_RUNNING] = "running",
-		[THREAD_BLOCKED] = "blocked",
-		[THREAD_DEAD] = "ending",
-	};
-	static struct row rows[128]; /* one console, one reader */
-	unsigned int nr = note_rows(rows, PVMM_ARRAY_SIZE(rows));
-	uint64_t now = pvmm_clock_ns();
-
-	pvmm_print("%-16s %-8s %-8s %s\n", "thread", "state", "runs", "on vCPU");
-	for (unsigned int i = 0; i < nr && i < PVMM_ARRAY_SIZE(rows); i++) {
-		const struct row *r = &rows[i];
-
-		pvmm_print("%-16s %-8s %-8s ", r->name, r->wake_ns ? "sleeping" : states[r->state],
-			   r->is_user ? "user" : "kernel");
-		if (r->only_on == THREAD_ANYWHERE)
-			pvmm_print("any");
-		else
-			pvmm_print("%d", r->only_on);
-		if (r->wake_ns > now)
-			pvmm_print(", for %llu ms more",
-				   (unsigned long long)(r->wake_ns - now) / 1000000);
-		pvmm_print("\n");
-	}
-	if (nr > PVMM_ARRAY_SIZE(rows))
-		pvmm_print("and %zu more\n", nr - PVMM_ARRAY_SIZE(rows));
 }
 
 /* --- the change of threads --- */
@@ -333,28 +183,29 @@ static void finish_switch(void)
 		pvmm_panic("thread \"%s\" cannot run on its address space: %d", self->name, err);
 	check_stack(before);
 	if (before->state == THREAD_DEAD) {
-		pvmm_spin_lock(&lock);
-		unlist(before);
-		pvmm_spin_unlock(&lock);
-		pvmm_page_free(before->stack, STACK_ORDER);
+		pvmm_spin_lock(&sched_lock);
+		sched_unlist(before);
+		pvmm_spin_unlock(&sched_lock);
+		free_stack(before);
 		before->gone(before->ctx);
 		return;
 	}
-	pvmm_spin_lock(&lock);
+	pvmm_spin_lock(&sched_lock);
 	before->on_vcpu = false;
 	if (before->state == THREAD_RUNNABLE && !is_idle(before))
 		offer(before);
-	pvmm_spin_unlock(&lock);
+	pvmm_spin_unlock(&sched_lock);
 }
 
-/* Who runs on this vCPU from now on, the running one if there is nobody else. */
+/* Who runs on this vCPU from now on: the running one if there is nobody else, unless it must go. */
 static struct thread *choose(struct vcpu *v)
 {
-	struct thread *self = v->current, *next = dequeue();
+	bool must_go = pvmm_vcpu_must_go();
+	struct thread *self = v->current, *next = must_go ? NULL : dequeue();
 	bool goes_on = self->state == THREAD_RUNNING || self->state == THREAD_RUNNABLE;
 
 	if (!next)
-		next = goes_on ? self : &v->idle;
+		next = goes_on && !must_go ? self : &v->idle;
 	if (goes_on)
 		self->state = THREAD_RUNNABLE;
 	next->state = THREAD_RUNNING;
@@ -369,12 +220,12 @@ static void schedule(void)
 	struct vcpu *v = this();
 	struct thread *self = v->current;
 
-	pvmm_spin_lock(&lock);
+	pvmm_spin_lock(&sched_lock);
 	v->has_work = v->kicked = false;
 	v->slice_end = pvmm_clock_ns() + SLICE_NS;
 	v->before = self;
 	v->current = choose(v);
-	pvmm_spin_unlock(&lock);
+	pvmm_spin_unlock(&sched_lock);
 	if (v->current != self) {
 		if (v->current->stack)
 			pvmm_user_stack(stack_top(v->current));
@@ -402,15 +253,31 @@ void thread_begin(void)
 
 void thread_exit(void)
 {
+	struct thread *self = thread_current();
+
 	(void)pvmm_events_save();
-	pvmm_spin_lock(&lock);
-	thread_current()->state = THREAD_DEAD;
-	pvmm_spin_unlock(&lock);
+	pvmm_spin_lock(&sched_lock);
+	self->state = THREAD_DEAD;
+	if (self->only_on != THREAD_ANYWHERE)
+		vcpus[self->only_on].nr_bound--;
+	pvmm_spin_unlock(&sched_lock);
 	schedule();
 	pvmm_panic("thread \"%s\" runs after its end", thread_current()->name);
 }
 
-/* --- starting --- */
+/* Whether the vCPU that it wants takes it; it stays then as long as the thread lives. */
+static bool bind(const struct thread *thread)
+{
+	struct vcpu *v;
+
+	if (thread->only_on == THREAD_ANYWHERE)
+		return true;
+	v = &vcpus[thread->only_on];
+	if (!v->current || v->is_leaving)
+		return false;
+	v->nr_bound++;
+	return true;
+}
 
 int thread_start(struct thread *thread)
 {
@@ -420,13 +287,18 @@ int thread_start(struct thread *thread)
 	if (err)
 		return err;
 	were_on = pvmm_events_save();
-	pvmm_spin_lock(&lock);
-	list(thread);
-	enqueue(thread);
-	tell(thread);
-	pvmm_spin_unlock(&lock);
+	pvmm_spin_lock(&sched_lock);
+	if (bind(thread)) {
+		sched_list(thread);
+		offer(thread);
+	} else {
+		err = -XEN_ENOENT;
+	}
+	pvmm_spin_unlock(&sched_lock);
 	pvmm_events_restore(were_on);
-	return 0;
+	if (err)
+		free_stack(thread);
+	return err;
 }
 
 /* --- blocking --- */
@@ -435,9 +307,9 @@ static void set_state(enum thread_state state)
 {
 	bool were_on = pvmm_events_save();
 
-	pvmm_spin_lock(&lock);
+	pvmm_spin_lock(&sched_lock);
 	thread_current()->state = state;
-	pvmm_spin_unlock(&lock);
+	pvmm_spin_unlock(&sched_lock);
 	pvmm_events_restore(were_on);
 }
 
@@ -460,40 +332,9 @@ void thread_wake(struct thread *thread)
 {
 	bool were_on = pvmm_events_save();
 
-	pvmm_spin_lock(&lock);
-	wake_locked(thread);
-	pvmm_spin_unlock(&lock);
-	pvmm_events_restore(were_on);
-}
-
-/* Puts the thread where the timer finds it. */
-static void sleepers_insert(struct thread *self)
-{
-	struct thread **link = &sleepers;
-
-	while (*link && (*link)->wake_ns <= self->wake_ns)
-		link = &(*link)->next_sleeper;
-	self->next_sleeper = *link;
-	*link = self;
-	look_again_at(self->wake_ns);
-}
-
-void thread_sleep(uint64_t ns)
-{
-	bool were_on = pvmm_events_save();
-	struct thread *self = thread_current();
-
-	pvmm_spin_lock(&lock);
-	self->wake_ns = pvmm_clock_ns() + ns;
-	sleepers_insert(self);
-	/* Somebody may wake it for a reason of his own: it sleeps on. */
-	while (self->wake_ns) {
-		self->state = THREAD_BLOCKED;
-		pvmm_spin_unlock(&lock);
-		schedule();
-		pvmm_spin_lock(&lock);
-	}
-	pvmm_spin_unlock(&lock);
+	pvmm_spin_lock(&sched_lock);
+	sched_wake_locked(thread);
+	pvmm_spin_unlock(&sched_lock);
 	pvmm_events_restore(were_on);
 }
 
@@ -501,13 +342,28 @@ void thread_sleep(uint64_t ns)
 
 void pvmm_kernel_user_return(void)
 {
-	if (others_wait() && pvmm_clock_ns() >= this()->slice_end)
+	if (pvmm_vcpu_must_go() || (others_wait() && pvmm_clock_ns() >= this()->slice_end))
 		schedule();
 	if (others_wait())
-		look_again_at(this()->slice_end);
+		sched_look_again_at(this()->slice_end);
 }
 
 /* --- idle --- */
+
+/*
+ * The vCPU goes down. Who was to run here is told to others, and the boot vCPU, which never leaves,
+ * wakes the sleepers from now on; it looks at the queue then too. Events are masked.
+ */
+static PVMM_NORETURN void leave(void)
+{
+	pvmm_spin_lock(&sched_lock);
+	for (const struct thread *thread = queue.first; thread; thread = thread->next)
+		tell_another(thread);
+	this()->current = NULL;
+	pvmm_spin_unlock(&sched_lock);
+	sleepers_leave();
+	pvmm_vcpu_go_down();
+}
 
 static PVMM_NORETURN void idle(void *ctx)
 {
@@ -515,13 +371,16 @@ static PVMM_NORETURN void idle(void *ctx)
 	(void)pvmm_events_save();
 	for (;;) {
 		schedule();
+		if (pvmm_vcpu_must_go())
+			leave();
 		/* Another vCPU that has queued something since has sent an event: no sleep then. */
 		if (!this()->has_work)
 			pvmm_events_wait();
 	}
 }
 
-static void idle_init(unsigned int vcpu)
+/* A vCPU begins, or begins again, as its idle thread. */
+static void vcpu_init(unsigned int vcpu)
 {
 	struct vcpu *v = &vcpus[vcpu];
 
@@ -532,14 +391,27 @@ static void idle_init(unsigned int vcpu)
 		.on_vcpu = true,
 		.run = idle,
 	};
+	v->kicked = v->has_work = v->is_leaving = false;
+	v->slice_end = 0;
 }
 
 /* Where the other vCPUs end up: what they boot on is their idle threads' stacks. */
 void pvmm_kernel_secondary(void)
 {
-	idle_init(pvmm_this_vcpu());
-	__atomic_store_n(&this()->current, &this()->idle, __ATOMIC_RELEASE);
+	struct vcpu *v = this();
+
+	(void)pvmm_events_save();
+	pvmm_spin_lock(&sched_lock);
+	vcpu_init(pvmm_this_vcpu());
+	__atomic_store_n(&v->current, &v->idle, __ATOMIC_RELEASE);
+	pvmm_spin_unlock(&sched_lock);
 	idle(NULL);
+}
+
+void sched_wait_for_idle(unsigned int vcpu)
+{
+	while (!__atomic_load_n(&vcpus[vcpu].current, __ATOMIC_ACQUIRE))
+		pvmm_vcpu_yield();
 }
 
 void threads_init(void)
@@ -551,12 +423,34 @@ void threads_init(void)
 		.on_vcpu = true,
 	};
 
-	idle_init(0);
+	vcpu_init(0);
 	if (make_stack(&vcpus[0].idle))
 		pvmm_panic("no memory for the first thread");
 	vcpus[0].current = &boot;
-	list(&boot);
-	for (unsigned int vcpu = 1; vcpu < pvmm_nr_vcpus(); vcpu++)
-		while (!__atomic_load_n(&vcpus[vcpu].current, __ATOMIC_ACQUIRE))
-			pvmm_vcpu_yield();
+	sched_list(&boot);
+	for (unsigned int v = pvmm_next_vcpu(1); v < PVMM_MAX_VCPUS; v = pvmm_next_vcpu(v + 1))
+		sched_wait_for_idle(v);
+}
+
+/* --- vCPUs that come and go --- */
+
+int sched_leaving(unsigned int vcpu)
+{
+	bool were_on = pvmm_events_save();
+	int err = 0;
+
+	pvmm_spin_lock(&sched_lock);
+	if (vcpus[vcpu].nr_bound)
+		err = -XEN_EBUSY;
+	else
+		vcpus[vcpu].is_leaving = true;
+	pvmm_spin_unlock(&sched_lock);
+	pvmm_events_restore(were_on);
+	return err;
+}
+
+void sched_staying(unsigned int vcpu)
+{
+	__atomic_store_n(&vcpus[vcpu].is_leaving, false, __ATOMIC_RELEASE);
+	pvmm_vcpu_kick(vcpu); /* it may have left the queue to others */
 }

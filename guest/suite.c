@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Runs suites and prints TAP. Owns the counters of the run. */
 #include <pvmm/alloc.h>
+#include <pvmm/balloon.h>
 #include <pvmm/check.h>
 #include <pvmm/cmdline.h>
+#include <pvmm/grant.h>
 #include <pvmm/log.h>
 #include <pvmm/stray.h>
+#include <pvmm/vcpu.h>
 #include "suite.h"
 
 static unsigned int nr_tests, nr_failed;
@@ -31,8 +34,11 @@ bool suite_check_equal(uint64_t a, uint64_t b, const char *text, const char *fil
 
 uint64_t pages_accounted_for(void)
 {
+	struct pvmm_balloon_stats b = pvmm_balloon_stats();
+
 	return pvmm_free_pages() + pvmm_table_cache_stats().nr_pages + pvmm_kernel_space.nr_tables +
-	       pvmm_check_stats().quarantined;
+	       pvmm_check_stats().quarantined + pvmm_vcpu_pages() + b.records + b.given - b.taken +
+	       pvmm_grant_stats().nr_record_pages;
 }
 
 static void run_test(const struct suite *suite, const struct test *test)
@@ -45,6 +51,7 @@ static void run_test(const struct suite *suite, const struct test *test)
 	pvmm_check_tick();
 	CHECK_EQUAL(pages_accounted_for(), before);
 	CHECK_EQUAL(pvmm_audit(), 0);
+	CHECK_EQUAL(pvmm_balloon_audit(), 0);
 
 	ok = !failed_checks;
 	nr_tests++;

@@ -38,7 +38,8 @@ bool suite_check_equal(uint64_t a, uint64_t b, const char *text, const char *fil
 
 /*
  * Free pages, and those that are not missing: tables that are kept for their next use, tables of
- * the kernel's own, which stay, and pages in quarantine.
+ * the kernel's own and the grant table's books, which stay, pages in quarantine, and what vCPUs
+ * keep that have been up.
  */
 uint64_t pages_accounted_for(void);
 

@@ -43,7 +43,8 @@ void threads_init(void);
 
 /*
  * Starts a thread: run(ctx), and then gone(ctx). The caller has filled in name, only_on, is_user,
- * space, run, gone and ctx, and nothing else. -XEN_ENOMEM.
+ * space, run, gone and ctx, and nothing else. -XEN_ENOMEM; -XEN_ENOENT when the vCPU that it is to
+ * run on is down, or on its way there.
  */
 int thread_start(struct thread *thread);
 
@@ -69,5 +70,16 @@ void thread_sleep(uint64_t ns);
 
 /* A table of all threads on the console. For one reader at a time. */
 void threads_print(void);
+
+/*
+ * vCPUs that come and go (pvmm/vcpu.h): as pvmm_vcpu_up, and when it returns the vCPU takes
+ * threads; as pvmm_vcpu_down, and -XEN_EBUSY as long as there is a thread that runs only there.
+ * Threads that may run anywhere go on elsewhere. Both wait while somebody holds the set as it is,
+ * which is also how they keep out of each other's way.
+ */
+int thread_vcpu_up(unsigned int vcpu);
+int thread_vcpu_down(unsigned int vcpu);
+void thread_vcpus_hold(void);
+void thread_vcpus_release(void);
 
 #endif

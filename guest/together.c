@@ -25,9 +25,11 @@ static void gone(void *ctx)
 		thread_wake(job.waiter);
 }
 
+/* A vCPU that has gone meanwhile, or goes, does not take part. */
 static void start(unsigned int vcpu)
 {
 	struct thread *thread = &job.thread[vcpu];
+	int err;
 
 	*thread = (struct thread){
 		.name = "together",
@@ -35,21 +37,25 @@ static void start(unsigned int vcpu)
 		.run = work,
 		.gone = gone,
 	};
-	if (thread_start(thread))
+	__atomic_add_fetch(&job.at_work, 1, __ATOMIC_ACQ_REL);
+	err = thread_start(thread);
+	if (err && err != -XEN_ENOENT)
 		pvmm_panic("no memory for a thread on vCPU %u", vcpu);
+	if (err)
+		__atomic_sub_fetch(&job.at_work, 1, __ATOMIC_ACQ_REL);
 }
 
 void together(pvmm_vcpu_fn *fn, void *ctx)
 {
-	unsigned int nr = pvmm_nr_vcpus(), self = pvmm_this_vcpu();
+	unsigned int self = pvmm_this_vcpu();
 
 	job.fn = fn;
 	job.ctx = ctx;
 	job.waiter = thread_current();
-	job.at_work = nr - 1;
-	for (unsigned int vcpu = 0; vcpu < nr; vcpu++)
-		if (vcpu != self)
-			start(vcpu);
+	job.at_work = 0;
+	for (unsigned int v = pvmm_next_vcpu(0); v < PVMM_MAX_VCPUS; v = pvmm_next_vcpu(v + 1))
+		if (v != self)
+			start(v);
 	fn(ctx);
 	for (;;) {
 		thread_block_begin();

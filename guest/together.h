@@ -5,7 +5,8 @@
 
 #include <pvmm/vcpu.h>
 
-/* Runs fn(ctx) on every vCPU, this one among them, at the same time; returns when all have. */
+/* Runs fn(ctx) on every vCPU that is up, this one among them, at the same time; returns when all
+ * have. */
 void together(pvmm_vcpu_fn *fn, void *ctx);
 
 #endif

@@ -193,17 +193,20 @@ static struct pvmm_page *take_block(unsigned int order, enum pvmm_page_kind kind
 	return head;
 }
 
-/*
- * Memory is out: gets back what others keep for speed, and then what the checker holds, their pages
- * among it. Not from inside a batch.
- */
+/* What others keep for speed first; the checker may hold their pages then. */
+void alloc_reclaim(void)
+{
+	ledger_reclaim();
+	pvmm_table_cache_shrink();
+	(void)check_give_back();
+}
+
+/* Memory is out. Not from inside a batch. */
 static bool reclaim(void)
 {
 	if (pvmm_batch_is_open())
 		return false;
-	ledger_reclaim();
-	pvmm_table_cache_shrink();
-	(void)check_give_back();
+	alloc_reclaim();
 	return true;
 }
 
@@ -241,7 +244,7 @@ static const char *free_forbidden(const struct pvmm_page *page, unsigned int ord
 		return "is not in the direct map";
 	if (page->live)
 		return "is still mapped";
-	if (page->refs != 1)
+	if (page_has_other_refs(page))
 		return "has other references";
 	if (page->order != (i ? PVMM_ORDER_TAIL : order))
 		return "was allocated with another order";
@@ -252,7 +255,7 @@ void pvmm_page_free(struct pvmm_page *page, unsigned int order)
 {
 	uint64_t nr_pages = 1ULL << (order <= PVMM_MAX_ORDER ? order : 0);
 	pfn_t pfn = pvmm_page_pfn(page);
-	bool stale = false, checked;
+	bool stale = false, held = false, checked;
 	const char *why;
 
 	for (uint64_t i = 0; i < nr_pages; i++) {
@@ -264,6 +267,11 @@ void pvmm_page_free(struct pvmm_page *page, unsigned int order)
 				pvmm_page_kind_name(page[i].kind), page[i].order, page[i].refs,
 				page[i].live, page[i].stale, order, __builtin_return_address(0));
 		stale |= __atomic_load_n(&page[i].stale, __ATOMIC_RELAXED) != 0;
+		held |= __atomic_load_n(&page[i].refs, __ATOMIC_ACQUIRE) != 1;
+	}
+	if (held) {
+		free_held(page, order, __builtin_return_address(0));
+		return;
 	}
 
 	pvmm_owner_note_free(pfn, nr_pages);

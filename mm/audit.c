@@ -10,14 +10,17 @@
 #include "mm.h"
 #include "vmap.h"
 
-/* A page's own direct-map entry: there, of the right frame, writable unless it is a table. */
+/*
+ * A page's own direct-map entry: there, of the right frame, writable unless it is a table; none for
+ * a page that has no frame.
+ */
 static unsigned int audit_directmap(pfn_t pfn)
 {
 	const struct pvmm_page *page = pvmm_page(pfn);
 	pvmm_pte_t entry = pvmm_pt_lookup(pvmm_kernel_space.root, (uintptr_t)pvmm_pfn_to_virt(pfn));
 	bool readonly = page->flags & PVMM_PAGE_READONLY;
 
-	if (!mfn_valid(pvmm_pfn_to_mfn(pfn)))
+	if (!mfn_valid(pvmm_pfn_to_mfn(pfn)) && page->kind == PVMM_PAGE_BALLOONED && !entry)
 		return 0;
 	if ((page->flags & PVMM_PAGE_NODIRECT) && !entry)
 		return 0;
@@ -136,7 +139,7 @@ static int audit_space(struct pvmm_space *space, void *ctx)
 
 unsigned int pvmm_audit(void)
 {
-	unsigned int problems = alloc_audit();
+	unsigned int problems = alloc_audit() + balloon_audit();
 
 	for (uint64_t i = 0; i < pvmm_max_pfn(); i++)
 		problems += audit_directmap(_pfn(i));

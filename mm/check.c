@@ -4,8 +4,8 @@
  *
  *	freed ──► pending ──┐             ┌─ clean ──────────────► free lists
  *	free ───► isolated ─┼─► asked ────┤
- *	allocated ──────────┘             └─ refused ─► custody ─► reported ─► free lists,
- *quarantine
+ *	allocated ──────────┘             └─ refused ─► custody ─► reported ─► free lists
+ *	                                                             or quarantine
  *
  * Pending pages wait on the vCPU that freed them until there are enough to ask about together: in
  * the record of that vCPU, so freeing allocates nothing and cannot fail. Asking takes no lock and
@@ -14,7 +14,7 @@
  *
  * Invariant: a page that is pending, isolated or in custody is FREE with PVMM_PAGE_HELD, on no free
  * list, and gets out of it by alloc_give_back or alloc_quarantine. No page with a stray mapping
- *that was noticed is handed out before it is reported.
+ * that was noticed is handed out before it is reported.
  */
 #include <pvmm/alloc.h>
 #include <pvmm/clock.h>
@@ -495,7 +495,7 @@ void pvmm_check_summary(void)
 
 	if (!is_on && !s->strays && !s->refused_pins)
 		return;
-	for (unsigned int i = PVMM_CHECK_BY_FREE; i < PVMM_CHECK_HOWS; i++)
+	for (unsigned int i = PVMM_CHECK_BY_FREE; i <= PVMM_CHECK_BY_CALL; i++)
 		len += pvmm_snprintf(text + len, sizeof(text) - (size_t)len, "%s%llu %s",
 				     len ? ", " : "", (unsigned long long)s->probed[i],
 				     report_how_name((enum pvmm_check_how)i));

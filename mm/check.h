@@ -26,6 +26,7 @@ enum finding_kind {
 	FOUND_GONE,	   /* Xen refused the page a moment ago and takes it now */
 	FOUND_UNEXPLAINED, /* Xen refused tables, and takes each of them alone */
 	FOUND_UNSEARCHED,  /* check=off */
+	FOUND_HELD,	   /* a page that is to leave the domain is still mapped, if only to read */
 };
 
 /* All that is known of one refusal: what reports are made of. */
@@ -67,7 +68,10 @@ struct search {
 /* Calls match for each mapping, with the list of spaces locked unless it is one space only. */
 void stray_search(const struct search *search);
 
-/* Fills the finding's sightings with the writable mappings of what is wanted. */
+/*
+ * Fills the finding's sightings with the writable mappings of what is wanted; with all of them, if
+ * that is a page that is to leave (FOUND_HELD).
+ */
 void stray_find(struct finding *f, enum wanted wanted, struct pvmm_space *space);
 
 /* The same with all mappings of f->pfn, read-only ones and its own place among them. */
@@ -115,6 +119,12 @@ enum probe_answer probe_page(struct pvmm_page *page, int *err);
  */
 unsigned int repair_mappings(enum wanted wanted, pfn_t pfn, struct pvmm_space *within,
 			     struct pvmm_space *held);
+
+/*
+ * The same for all mappings of a page that is to leave the domain, and of which the ledger knows
+ * none.
+ */
+unsigned int repair_holders(pfn_t pfn);
 
 /* Gives the page its own place in the direct map back, writable. */
 bool repair_place(pfn_t pfn);

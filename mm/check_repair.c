@@ -86,27 +86,47 @@ static void repair_mapping(const struct pvmm_mapping *m, void *ctx)
 		pvmm_spin_unlock(&m->space->lock);
 }
 
+static unsigned int repair(const struct search *search)
+{
+	struct repair *r = search->ctx;
+
+	for (unsigned int i = 0; i < TRIES; i++) {
+		r->nr_busy = 0;
+		stray_search(search);
+		if (!r->nr_busy)
+			break;
+		__builtin_ia32_pause();
+	}
+	return r->nr_removed;
+}
+
 unsigned int repair_mappings(enum wanted wanted, pfn_t pfn, struct pvmm_space *within,
 			     struct pvmm_space *held)
 {
 	struct repair r = {.held = held};
 
-	for (unsigned int i = 0; i < TRIES; i++) {
-		r.nr_busy = 0;
-		stray_search(&(struct search){
-			.wanted = wanted,
-			.pfn = pfn,
-			.writable = true,
-			.skip_own = true,
-			.space = within,
-			.match = repair_mapping,
-			.ctx = &r,
-		});
-		if (!r.nr_busy)
-			break;
-		__builtin_ia32_pause();
-	}
-	return r.nr_removed;
+	return repair(&(struct search){
+		.wanted = wanted,
+		.pfn = pfn,
+		.writable = true,
+		.skip_own = true,
+		.space = within,
+		.match = repair_mapping,
+		.ctx = &r,
+	});
+}
+
+unsigned int repair_holders(pfn_t pfn)
+{
+	struct repair r = {0};
+
+	return repair(&(struct search){
+		.wanted = WANTED_PAGE,
+		.pfn = pfn,
+		.skip_own = true,
+		.match = repair_mapping,
+		.ctx = &r,
+	});
 }
 
 bool repair_place(pfn_t pfn)

@@ -26,6 +26,7 @@ void pvmm_mm_init(uint64_t nr_pages, pfn_t kernel_root)
 	check_init();
 	alloc_init();
 	ledger_init();
+	holders_init();
 	vmap_init();
 	ledger_add_keeper(&vmap_keeper);
 	space_init(kernel_root);
@@ -34,5 +35,6 @@ void pvmm_mm_init(uint64_t nr_pages, pfn_t kernel_root)
 	space_visit(&pvmm_kernel_space, claim_table, NULL);
 	pvmm_page(kernel_root)->flags |= PVMM_PAGE_PINNED;
 	kmap_init();
+	balloon_init(nr_pages);
 	ledger_add_keeper(&kmap_keeper);
 }

@@ -11,9 +11,45 @@ void pages_init(uint64_t nr_pages);
 void alloc_init(void);
 void space_init(pfn_t kernel_root);
 void regions_init(void);
+void balloon_init(uint64_t nr_pages);
+
+/* The page's frame is this one from now on (the balloon's room alone). */
+void p2m_set(pfn_t pfn, mfn_t mfn);
+void p2m_grow(uint64_t to_pfn);
+
+/* Pages that others hold: mm/holder.c. */
+void holders_init(void);
+
+/* Whether somebody has references of an allocated page but its owner, who frees it, and holders. */
+bool page_has_other_refs(const struct pvmm_page *page);
+
+/*
+ * Frees a block page by page, but for pages that are held: those lose their owner's reference, with
+ * a line that names the holder and the caller, and are free when the last holder lets go.
+ */
+void free_held(struct pvmm_page *page, unsigned int order, const void *caller);
 
 /* The allocator's part of the audit: its lists against the page database. Returns problems. */
 unsigned int alloc_audit(void);
+
+/* The balloon's: its list, and its count of frames against the p2m's. */
+unsigned int balloon_audit(void);
+
+/*
+ * What others keep for speed, and what the checker holds, goes back to the allocator. Not with a
+ * batch open.
+ */
+void alloc_reclaim(void);
+
+/*
+ * Makes records and direct-map tables for pages beyond pvmm_max_pfn(), which become BALLOONED: up
+ * to the next multiple of GROW_PAGES. -XEN_ENOMEM, -XEN_ENOSPC at the end of the direct map, or
+ * Xen's refusal: then pvmm_max_pfn() is what it was, and what has been made serves the next
+ * attempt. *nr_records counts the pages that the records took. One caller at a time, no batch
+ * open.
+ */
+#define GROW_PAGES 512u
+int mm_grow(uint64_t *nr_records);
 
 /* The contents of pages in the direct map. */
 static inline void page_zero(struct pvmm_page *page)

@@ -4,6 +4,7 @@
  * done. Decides nothing and changes nothing.
  */
 #include <pvmm/clock.h>
+#include <pvmm/holder.h>
 #include <pvmm/kmap.h>
 #include <pvmm/log.h>
 #include <pvmm/owner.h>
@@ -29,9 +30,10 @@ const char *report_action_name(enum pvmm_check_action action)
 const char *report_how_name(enum pvmm_check_how how)
 {
 	static const char *const names[PVMM_CHECK_HOWS] = {
-		[PVMM_CHECK_BY_PIN] = "pin",	 [PVMM_CHECK_BY_FREE] = "free",
-		[PVMM_CHECK_BY_ALLOC] = "alloc", [PVMM_CHECK_BY_SWEEP] = "sweep",
-		[PVMM_CHECK_BY_CALL] = "call",
+		[PVMM_CHECK_BY_PIN] = "pin",	       [PVMM_CHECK_BY_FREE] = "free",
+		[PVMM_CHECK_BY_ALLOC] = "alloc",       [PVMM_CHECK_BY_SWEEP] = "sweep",
+		[PVMM_CHECK_BY_CALL] = "call",	       [PVMM_CHECK_BY_BALLOON] = "balloon",
+		[PVMM_CHECK_BY_EXCHANGE] = "exchange",
 	};
 
 	return names[how];
@@ -129,7 +131,8 @@ void report_print_place(const struct sighting *s)
 
 static void print_mapping(const struct sighting *s)
 {
-	pvmm_print("  still mapped writable at 0x%llx, L1 table pfn 0x%llx slot %u\n", ULL(s->m.va),
+	pvmm_print("  still mapped %sat 0x%llx, L1 table pfn 0x%llx slot %u\n",
+		   pvmm_pte_writable(s->m.entry) ? "writable " : "", ULL(s->m.va),
 		   ULL(pfn_x(s->m.table)), s->m.slot);
 	report_print_place(s);
 }
@@ -177,9 +180,29 @@ static void print_verdict_of_probe(const struct finding *f)
 			pvmm_errno_name(f->err), f->err);
 }
 
+static void print_verdict_of_leaving(const struct finding *f)
+{
+	unsigned long long pfn = pfn_x(f->pfn), mfn = mfn_x(pvmm_pfn_to_mfn(f->pfn));
+
+	if (f->live)
+		pvmm_print(
+			"pvmm: page held: pfn 0x%llx (mfn 0x%llx) cannot leave the domain: it counts %u live mappings\n",
+			pfn, mfn, f->live);
+	else if (f->how == PVMM_CHECK_BY_EXCHANGE)
+		pvmm_print(
+			"pvmm: page held: pfn 0x%llx (mfn 0x%llx) cannot leave the domain: Xen says -%s (%d)\n",
+			pfn, mfn, pvmm_errno_name(f->err), f->err);
+	else
+		pvmm_print(
+			"pvmm: page held: pfn 0x%llx (mfn 0x%llx) was given away, and Xen still counts it as this domain's\n",
+			pfn, mfn);
+}
+
 static void print_verdict(const struct finding *f, pfn_t pfn)
 {
-	if (f->how != PVMM_CHECK_BY_PIN)
+	if (f->kind == FOUND_HELD)
+		print_verdict_of_leaving(f);
+	else if (f->how != PVMM_CHECK_BY_PIN)
 		print_verdict_of_probe(f);
 	else if (pfn_valid(pfn))
 		print_verdict_of_pin(f, pfn);
@@ -189,6 +212,17 @@ static void print_verdict(const struct finding *f, pfn_t pfn)
 				   ? "and not searched for (check=off)"
 				   : "and no table known here maps the pages writable",
 			   f->space->name, pvmm_errno_name(f->err), f->err);
+}
+
+/* Who outside this kernel holds the page, a line each; false if nobody that is known. */
+static bool print_holds(pfn_t pfn)
+{
+	char text[PVMM_HOLD_BYTES];
+	unsigned int n = 0;
+
+	for (; pfn_valid(pfn) && pvmm_page_describe_hold(pfn, n, text, sizeof(text)); n++)
+		pvmm_print("  held by    %s\n", text);
+	return n;
 }
 
 /* Where the search found nothing: what else can hold a page. */
@@ -201,7 +235,7 @@ static void print_unseen(const struct finding *f)
 			"  gone       Xen takes it now: the mapping was removed after the page was freed\n");
 	else if (f->kind == FOUND_UNEXPLAINED)
 		pvmm_print("  held by    asked about one by one, Xen takes each of the tables\n");
-	else if (f->kind == FOUND_STRAY)
+	else if ((f->kind == FOUND_STRAY || f->kind == FOUND_HELD) && !print_holds(f->pfn))
 		pvmm_print(
 			"  held by    no table known here; it can be a grant that a backend still maps, a mapping by another domain, a table that no root leads to\n");
 	if (f->kind != FOUND_PLACE)
@@ -250,8 +284,10 @@ void report_finding(const struct finding *f)
 		if (new_page)
 			print_verdict(f, m->pfn);
 		print_mapping(&f->found[i]);
-		if (new_page)
+		if (new_page) {
 			print_known(m->pfn);
+			(void)print_holds(m->pfn);
+		}
 	}
 	if (f->nr_found > f->nr_shown)
 		pvmm_print("  and        %u more mappings\n", f->nr_found - f->nr_shown);
@@ -287,13 +323,26 @@ static void print_action_on_page(const struct finding *f)
 		pvmm_print("  action     the page is in quarantine\n");
 }
 
+static void print_action_on_leaving(const struct finding *f)
+{
+	if (f->done)
+		pvmm_print("  action     %u mappings removed: it has left\n", f->nr_removed);
+	else if (f->how == PVMM_CHECK_BY_EXCHANGE)
+		pvmm_print("  action     %sundone: the page is where it was, nothing is lost\n",
+			   f->nr_removed ? "mappings removed, but Xen still refuses; " : "");
+	else
+		pvmm_print("  action     none: Xen frees it with its last mapping\n");
+}
+
 void report_action(const struct finding *f)
 {
 	if (check_config.report & PVMM_REPORT_JSON)
 		report_json(f);
 	if (!(check_config.report & PVMM_REPORT_TEXT))
 		return;
-	if (f->how == PVMM_CHECK_BY_PIN)
+	if (f->kind == FOUND_HELD)
+		print_action_on_leaving(f);
+	else if (f->how == PVMM_CHECK_BY_PIN)
 		print_action_on_pin(f);
 	else
 		print_action_on_page(f);

@@ -6,6 +6,7 @@
  * between. It is valid JSON whatever there is to say: a part that does not fit is left out as a
  * whole.
  */
+#include <pvmm/holder.h>
 #include <pvmm/log.h>
 #include <pvmm/owner.h>
 #include <pvmm/p2m.h>
@@ -103,6 +104,19 @@ static void add_mapping(struct json *j, const struct sighting *s)
 			(j)->len = before; \
 	} while (0)
 
+/* Who outside this kernel holds the page. */
+static void add_holds(struct json *j, pfn_t pfn)
+{
+	char text[PVMM_HOLD_BYTES];
+
+	add(j, ",\"held_by\":[");
+	for (unsigned int n = 0; pvmm_page_describe_hold(pfn, n, text, sizeof(text)); n++) {
+		add(j, "%s", n ? "," : "");
+		add_text(j, text);
+	}
+	add(j, "]");
+}
+
 static void add_page(struct json *j, const struct finding *f)
 {
 	const struct pvmm_page *page = pvmm_page(f->pfn);
@@ -112,6 +126,7 @@ static void add_page(struct json *j, const struct finding *f)
 	    pvmm_page_kind_name((enum pvmm_page_kind)page->kind), page->live, page->stale);
 	WHOLE(j, add_stack(j, "allocated_by", pvmm_owner_allocated(f->pfn)));
 	WHOLE(j, add_stack(j, "freed_by", pvmm_owner_freed(f->pfn)));
+	WHOLE(j, add_holds(j, f->pfn));
 }
 
 static const char *event_name(enum finding_kind kind)
@@ -124,6 +139,7 @@ static const char *event_name(enum finding_kind kind)
 		[FOUND_GONE] = "gone",
 		[FOUND_UNEXPLAINED] = "unexplained",
 		[FOUND_UNSEARCHED] = "unsearched",
+		[FOUND_HELD] = "held",
 	};
 
 	return names[kind];

@@ -130,7 +130,7 @@ void stray_find(struct finding *f, enum wanted wanted, struct pvmm_space *space)
 	stray_search(&(struct search){
 		.wanted = wanted,
 		.pfn = f->pfn,
-		.writable = true,
+		.writable = f->kind != FOUND_HELD,
 		.skip_own = true,
 		.space = space,
 		.match = sight,

@@ -181,6 +181,54 @@ int pvmm_vmap_apply(const void *addr, uint64_t nr_pages, pvmm_vmap_entry_fn *fn,
 	return err;
 }
 
+/* An area that is filled in from its start, so far; NULL, and why in *err. */
+static struct vmap_area *find_start(const void *addr, uint64_t nr_pages, int *err)
+{
+	struct vmap_area *area = find_open((uintptr_t)addr);
+
+	*err = !area ? -XEN_ENOENT : -XEN_EINVAL;
+	return area && area->va == (uintptr_t)addr && nr_pages <= area->nr_pages ? area : NULL;
+}
+
+int pvmm_vmap_prepare(const void *addr, uint64_t nr_pages)
+{
+	unsigned int levels = 0;
+	struct area_cursor c;
+	struct vmap_area *area;
+	pfn_t l1;
+	int err;
+
+	area = find_start(addr, nr_pages, &err);
+	if (!area)
+		return err;
+	err = 0;
+	for (area_start(&c, area); !err && c.i < nr_pages; area_next(&c))
+		if (!c.i || !pvmm_pt_slot(area_cursor_va(&c), 1))
+			err = map_kernel_l1(area_cursor_va(&c), &l1, &levels);
+	return err;
+}
+
+int pvmm_vmap_follow(const void *addr, uint64_t nr_pages)
+{
+	struct area_cursor c;
+	struct vmap_area *area;
+	int err;
+
+	area = find_start(addr, nr_pages, &err);
+	if (!area)
+		return err;
+	for (area_start(&c, area); c.i < nr_pages; area_next(&c)) {
+		uint32_t old = *c.pfn, now;
+
+		err = take_entry(&now, pvmm_pt_lookup(pvmm_kernel_space.root, area_cursor_va(&c)));
+		if (err)
+			return err;
+		*c.pfn = now;
+		forget_page(old);
+	}
+	return 0;
+}
+
 int pvmm_vmap_done(const void *addr)
 {
 	struct vmap_area *area = area_find_locked((uintptr_t)addr);

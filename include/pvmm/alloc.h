@@ -25,7 +25,9 @@ PVMM_API struct pvmm_page *pvmm_page_alloc(unsigned int order, enum pvmm_page_ki
 
 /*
  * Gives a block back: same page and order as allocated, no references but the allocator's. A page
- * that is a page table still, or that has a live mapping, is a panic: Xen would find it later.
+ * that is a page table still, or that has a live mapping, is a panic: Xen would find it later. A
+ * page that was granted, and that its peer may map, is not free before that ends: a line says so
+ * (pvmm/holder.h).
  */
 PVMM_API void pvmm_page_free(struct pvmm_page *page, unsigned int order);
 

@@ -12,15 +12,15 @@
  * begin and end nest; only the outermost end sends (and a queue that is full).
  *
  * Order. Operations are applied in the order in which they were queued; only flushes come last,
- *each address once, many of them as one flush of everything. So what needs a flush to have happened
+ * each address once, many of them as one flush of everything. So what needs a flush to have happened
  * belongs behind the end. Neighbours of one kind share a hypercall, several hypercalls a multicall:
  * upper-level updates stay together, for each hypercall that has one costs a flush of all TLBs
  * (docs/xen-rules.md, 30). Updates to one table are cheapest one after the other, and callers queue
  * them so; docs/design.md says why the batch does not sort them.
  *
  * Refusal. A refusal ends the batch: what is queued behind it is dropped, except that Xen itself
- *goes on with the later hypercalls of a multicall that is on its way, and that flushes are sent in
- *any case, because what was applied may need them. Whoever must know the fate of each operation has
+ * goes on with the later hypercalls of a multicall that is on its way, and that flushes are sent in
+ * any case, because what was applied may need them. Whoever must know the fate of each operation has
  * pvmm_batch_on_refusal; an owner that undoes the whole batch uses operations that are harmless
  * where nothing was done.
  *

@@ -11,10 +11,19 @@
 
 typedef uint32_t pvmm_port_t;
 
-/* Ports that can have a handler. A domU has a console, a store, and a few of each vCPU's own. */
-#define PVMM_EVENT_PORTS 1024
+/*
+ * Ports that can have a handler: twice what xl lets a domain have where max_event_channels= does
+ * not say. A domU has a console, a store, and a few of each vCPU's own.
+ */
+#define PVMM_EVENT_PORTS 2048
 
 typedef void pvmm_event_fn(pvmm_port_t port, void *ctx);
+
+/*
+ * The way in which Xen tells of events: "fifo", a queue for each of sixteen priorities, where Xen
+ * offers it and the option events= does not say otherwise; else "2l", by two levels of bits.
+ */
+PVMM_API const char *pvmm_event_abi(void);
 
 /* Gives a port its handler and unmasks it. -XEN_EINVAL for a port out of range. */
 PVMM_API int pvmm_event_bind(pvmm_port_t port, pvmm_event_fn *fn, void *ctx);
@@ -36,13 +45,24 @@ PVMM_API int pvmm_event_send(pvmm_port_t port);
 
 /*
  * Has another vCPU handle the port from now on. Ports of alloc and connect start at vCPU 0; those
- * of a VIRQ_TIMER or an IPI stay where they are (Xen refuses).
+ * of a VIRQ_TIMER or an IPI stay where they are (Xen refuses). -XEN_EINVAL for a vCPU that is not
+ * up. What was sent before may still be handled on the old vCPU. Ports of a vCPU that goes down are
+ * moved to vCPU 0.
  */
 PVMM_API int pvmm_event_move(pvmm_port_t port, unsigned int vcpu);
+
+/*
+ * Of what is pending, the least priority is handled first: 0 to 15, 7 where nothing was said. What
+ * is pending already is not reordered. -XEN_ENOSYS with two levels, where the lowest port is first.
+ */
+PVMM_API int pvmm_event_priority(pvmm_port_t port, unsigned int priority);
 
 /* Masking one port; unmasking delivers what has come meanwhile. */
 PVMM_API void pvmm_event_mask(pvmm_port_t port);
 PVMM_API void pvmm_event_unmask(pvmm_port_t port);
+
+/* Forgets what is pending on a port: for one that is masked, and polled (SCHEDOP_poll). */
+PVMM_API void pvmm_event_clear(pvmm_port_t port);
 
 /* Masking all delivery on this vCPU. save returns what to give back to restore. */
 PVMM_API bool pvmm_events_save(void);

@@ -109,6 +109,19 @@ static inline int pvmm_hc_sched_op(unsigned int cmd, const void *arg)
 	return (int)pvmm_hypercall(cmd, pvmm_arg(arg), 0, 0, 0, __HYPERVISOR_sched_op);
 }
 
+/*
+ * SCHEDOP_shutdown with SHUTDOWN_suspend, on vCPU 0: the third argument, the frame of the start
+ * info page, is where the toolstack looks for it and, in the domain that goes on, rewrites it
+ * (xen/sched.h). 0 in a new domain, 1 when this one goes on (XEN_ELFNOTE_SUSPEND_CANCEL).
+ */
+static inline int pvmm_hc_suspend(mfn_t start_info)
+{
+	struct sched_shutdown shutdown = {.reason = SHUTDOWN_suspend};
+
+	return (int)pvmm_hypercall(SCHEDOP_shutdown, pvmm_arg(&shutdown), mfn_x(start_info), 0, 0,
+				   __HYPERVISOR_sched_op);
+}
+
 static inline int pvmm_hc_vcpu_op(unsigned int cmd, unsigned int vcpu, const void *arg)
 {
 	return (int)pvmm_hypercall(cmd, vcpu, pvmm_arg(arg), 0, 0, __HYPERVISOR_vcpu_op);

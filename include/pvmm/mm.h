@@ -18,4 +18,13 @@ PVMM_API void pvmm_mm_init(uint64_t nr_pages, pfn_t kernel_root);
 /* Gives RESERVED pages to the allocator. */
 PVMM_API void pvmm_mm_add_free(pfn_t first, uint64_t nr_pages);
 
+/*
+ * Before the domain is stopped: pins what is building, and makes sure that no mapping is of a frame
+ * that is not the domain's own (-XEN_EBUSY). Or Xen's refusal of a pin. An error is said in one
+ * line, and nothing has changed then. Afterwards resume, whatever became of it: what was building
+ * is building again. Called by one vCPU, while all others wait outside of the manager.
+ */
+PVMM_API int pvmm_mm_suspend(void);
+PVMM_API void pvmm_mm_resume(void);
+
 #endif

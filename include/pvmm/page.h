@@ -24,7 +24,7 @@ enum pvmm_page_kind {
 	PVMM_PAGE_L4,
 	PVMM_PAGE_USER,
 	PVMM_PAGE_BALLOONED,
-	PVMM_PAGE_GRANTED,
+	PVMM_PAGE_GRANTED,     /* freed by its owner while somebody else holds it (pvmm/holder.h) */
 	PVMM_PAGE_RESERVED,    /* image, start of day, Xen's rings, the manager's own records */
 	PVMM_PAGE_QUARANTINED, /* a stray writable mapping leads to it: not handed out any more */
 	PVMM_PAGE_KINDS,

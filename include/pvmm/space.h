@@ -29,7 +29,8 @@ enum pvmm_space_state { PVMM_SPACE_BUILDING, PVMM_SPACE_PINNED };
 struct pvmm_space {
 	struct pvmm_spinlock lock; /* guards the tables of the user half and what is below */
 	enum pvmm_space_state state;
-	pfn_t root;	 /* the kernel's half and the user half */
+	bool was_building; /* pinned for the time of a suspend */
+	pfn_t root;	   /* the kernel's half and the user half */
 	pfn_t user_root; /* the user half alone; PVMM_INVALID_PFN where user mode has no own root */
 	uint32_t nr_tables;
 	uint32_t nr_pages;  /* mapped user pages */

@@ -37,7 +37,9 @@ enum pvmm_check_how {
 	PVMM_CHECK_BY_FREE,
 	PVMM_CHECK_BY_ALLOC,
 	PVMM_CHECK_BY_SWEEP,
-	PVMM_CHECK_BY_CALL, /* pvmm_check_page and the like */
+	PVMM_CHECK_BY_CALL,	/* pvmm_check_page and the like */
+	PVMM_CHECK_BY_BALLOON,	/* given away, and Xen still counts it as the domain's */
+	PVMM_CHECK_BY_EXCHANGE, /* Xen does not exchange it for another frame */
 	PVMM_CHECK_HOWS,
 };
 

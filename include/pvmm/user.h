@@ -12,8 +12,8 @@
  *
  * What comes from user mode is saved as struct pvmm_regs at the top of the stack of the thread that
  * runs, which the kernel announces with pvmm_user_stack. Traps go to the handlers of pvmm/trap.h,
- *the syscall instruction to pvmm_kernel_syscall. sysenter raises #GP and a 32-bit syscall #UD,
- *since nothing is registered for them. The FPU belongs to nobody: its use is #NM.
+ * the syscall instruction to pvmm_kernel_syscall. sysenter raises #GP and a 32-bit syscall #UD,
+ * since nothing is registered for them. The FPU belongs to nobody: its use is #NM.
  */
 #ifndef PVMM_USER_H
 #define PVMM_USER_H

@@ -66,7 +66,7 @@ PVMM_API int pvmm_vfree(const void *addr);
 
 /* --- areas that the caller fills in --- */
 
-/* Reserves a range with all its tables and without a mapping; pvmm_vunmap ends it at any stage. */
+/* Reserves a range without a mapping, tables as they come; pvmm_vunmap ends it at any stage. */
 PVMM_API int pvmm_vmap_reserve(uint64_t nr_pages, const struct pvmm_vmap_how *how, void **addr);
 
 /*
@@ -85,6 +85,16 @@ typedef int pvmm_vmap_entry_fn(pvmm_va_t va, pvmm_pte_t *entry, void *ctx);
 #define PVMM_VMAP_GROUP 64u
 PVMM_API int pvmm_vmap_apply(const void *addr, uint64_t nr_pages, pvmm_vmap_entry_fn *fn, void *ctx,
 			     unsigned int *levels);
+
+/*
+ * For a reserved area, not done yet, whose entries Xen itself makes and clears
+ * (GNTTABOP_map_grant_ref). prepare makes the tables that the first pages lack. follow brings the
+ * books in line with the entries, without a trap: the domain's own pages are counted and referenced
+ * as by pvmm_vmap. After an error they agree up to the entry that it is about; clearing the rest
+ * and following again puts it right.
+ */
+PVMM_API int pvmm_vmap_prepare(const void *addr, uint64_t nr_pages);
+PVMM_API int pvmm_vmap_follow(const void *addr, uint64_t nr_pages);
 
 /* The entries are as they are to be: from here on the area is like any other. */
 PVMM_API int pvmm_vmap_done(const void *addr);

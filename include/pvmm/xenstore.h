@@ -26,8 +26,11 @@
 /* The longest value or list: XENSTORE_PAYLOAD_MAX, and the NUL behind it. */
 #define PVMM_STORE_BYTES 4097
 
-/* What belongs together; PVMM_STORE_NO_TX for what stands alone. */
-typedef uint32_t pvmm_store_tx_t;
+/*
+ * What belongs together; PVMM_STORE_NO_TX for what stands alone. The number is the store's, with
+ * one of ours above it: the store it is of.
+ */
+typedef uint64_t pvmm_store_tx_t;
 #define PVMM_STORE_NO_TX 0
 
 /*
@@ -54,7 +57,8 @@ PVMM_API int pvmm_store_list(pvmm_store_tx_t tx, const char *path, char *names, 
 /*
  * A transaction sees the tree as it was at its start, and its changes come at once or not at all.
  * Its end is -XEN_EAGAIN when another has changed what it has read: to be done again from the
- * start. It is over in any case.
+ * start. It is over in any case. When the domain has been saved and restored in between, everything
+ * in it is -XEN_EAGAIN, its end too.
  */
 PVMM_API int pvmm_store_tx_start(pvmm_store_tx_t *tx);
 PVMM_API int pvmm_store_tx_end(pvmm_store_tx_t tx, bool commits);
@@ -71,14 +75,15 @@ struct pvmm_store_watch {
 	void (*wake)(void *ctx);
 	void *ctx;
 	/* the library's */
-	uint32_t token;
+	uint32_t token, connection;
 	bool has_fired;
 	struct pvmm_store_watch *next;
 };
 
 /*
  * Fires once at once, as the store has it, and whenever something at or below the path changes. The
- * watch is gone after an error, and after unwatch whatever that returns.
+ * watch is gone after an error, and after unwatch whatever that returns. It stays when the domain
+ * is saved and restored, and fires then.
  */
 PVMM_API int pvmm_store_watch(struct pvmm_store_watch *watch);
 PVMM_API int pvmm_store_unwatch(struct pvmm_store_watch *watch);

@@ -2,8 +2,8 @@
 /*
  * The command line and the formatter: text that the user of a guest writes.
  *
- *	every word is taken in by exactly one option, in order, or the line is refused with a
- *message what the formatter prints is what the C library prints, at any buffer size; nothing is
+ *	every word is taken in by exactly one option, in order, or the line is refused with a message
+ *	what the formatter prints is what the C library prints, at any buffer size; nothing is
  *	written behind the buffer
  */
 #define _GNU_SOURCE

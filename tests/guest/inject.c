@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Each hypercall of each operation on address spaces is refused in turn, on real Xen: the operation
- * returns the error, the books and the tables agree, nothing is lost, and the same operation then
- * works. (DESIGN's promise; R9, R43. Only what can be undone: a refused unpin is a panic.)
+ * Each hypercall of each operation on address spaces, and of a vCPU's way up, is refused in turn,
+ * on real Xen: the operation returns the error, the books and the tables agree, nothing is lost,
+ * and the same operation then works. (DESIGN's promise; R9, R43. Only what can be undone: a refused
+ * unpin is a panic.)
  *
  * Needs the image built with INJECT=1; tests/xl/inject.t boots that one.
  */
 #include <pvmm/alloc.h>
+#include <pvmm/hypercall.h>
 #include <pvmm/inject.h>
 #include <pvmm/stray.h>
 #include "suites.h"
+#include "thread.h"
 
 #define USER_VA	  0x0000000000400000ULL
 #define FAR_VA	  0x0000700000000000ULL
@@ -150,6 +153,47 @@ static void every_operation_can_be_refused(void)
 	tear_down();
 }
 
+/* --- vCPUs --- */
+
+/* What has been refused leaves the vCPU down, or did not matter. */
+static void refuse_each_of_a_vcpu(unsigned int vcpu, unsigned int kind)
+{
+	bool fired = true;
+
+	for (unsigned int nth = 1; fired && nth < 100; nth++) {
+		uint64_t before = pages_accounted_for();
+		int err;
+
+		pvmm_inject_arm(kind, nth, -XEN_EPERM);
+		err = thread_vcpu_up(vcpu);
+		fired = pvmm_inject_fired();
+		pvmm_inject_arm(0, 0, 0);
+		CHECK_EQUAL(pvmm_vcpu_is_up(vcpu), !err);
+		CHECK_EQUAL(pvmm_hc_vcpu_op(VCPUOP_is_up, vcpu, NULL), !err);
+		CHECK(fired || !err);
+		CHECK_EQUAL(pages_accounted_for(), before);
+		CHECK_EQUAL(pvmm_audit(), 0);
+		if (!err)
+			CHECK_EQUAL(thread_vcpu_down(vcpu), 0);
+	}
+	CHECK(!fired);
+}
+
+/* For each kind of hypercall a vCPU of maxvcpus= that has never been up. */
+static void every_step_of_a_vcpu_can_be_refused(void)
+{
+	const unsigned int kinds[] = {__HYPERVISOR_vcpu_op, __HYPERVISOR_event_channel_op,
+				      __HYPERVISOR_mmu_update, __HYPERVISOR_update_va_mapping,
+				      __HYPERVISOR_multicall};
+
+	if (!CHECK(pvmm_inject_arm))
+		return;
+	for (unsigned int i = 0; i < PVMM_ARRAY_SIZE(kinds); i++) {
+		CHECK(!pvmm_vcpu_is_up(i + 1));
+		refuse_each_of_a_vcpu(i + 1, kinds[i]);
+	}
+}
+
 const struct suite suite_inject = {
 	.name = "inject",
 	.about = "refuses hypercalls (image built with INJECT=1); not part of \"all\"",
@@ -160,6 +204,8 @@ const struct suite suite_inject = {
 			{"every single address can be refused",
 			 every_single_address_can_be_refused},
 			{"every extended operation can be refused", every_operation_can_be_refused},
+			{"every step of a vCPU's way up can be refused",
+			 every_step_of_a_vcpu_can_be_refused},
 			{NULL, NULL},
 		},
 };

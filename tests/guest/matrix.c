@@ -72,6 +72,11 @@ static void local_kmap_slot(void)
 	matrix_run(&matrix_kinds[10]);
 }
 
+static void granted(void)
+{
+	matrix_run(&matrix_kinds[11]);
+}
+
 static void twins(void)
 {
 	uint64_t strays = pvmm_check_stats().strays;
@@ -147,6 +152,7 @@ const struct suite suite_matrix = {
 			{"a user mapping, not pinned", not_pinned},
 			{"a table that no space leads to", hidden},
 			{"a table that was freed itself", freed_table},
+			{"a grant that a peer maps", granted},
 			{"without a stray mapping nothing is reported", twins},
 			{"the console's and the store's pages are left alone",
 			 rings_are_left_alone},

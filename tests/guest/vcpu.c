@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All vCPUs of vcpus= run, each on a stack and with a number of its own; what is shared between
+ * All vCPUs that are up run, each on a stack and with a number of its own; what is shared between
  * them is counted right under the locks; events, calls and batches are each vCPU's own. The clock
  * never steps back, whichever vCPU is asked. With vcpus=1 the same, alone.
  */
@@ -34,14 +34,14 @@ static void every_vcpu_has_its_own_stack(void)
 	for (unsigned int vcpu = 0; vcpu < PVMM_MAX_VCPUS; vcpu++) {
 		int is_up = pvmm_hc_vcpu_op(VCPUOP_is_up, vcpu, NULL);
 
-		CHECK_EQUAL(is_up, vcpu < pvmm_nr_vcpus() ? 1 : -XEN_ENOENT);
+		CHECK_EQUAL(is_up == 1, pvmm_vcpu_is_up(vcpu));
+		CHECK_EQUAL(pvmm_vcpu_call(vcpu, note_stack, stacks), is_up == 1 ? 0 : -XEN_ENOENT);
 	}
-	for (unsigned int vcpu = 0; vcpu < pvmm_nr_vcpus(); vcpu++)
-		CHECK_EQUAL(pvmm_vcpu_call(vcpu, note_stack, stacks), 0);
-	for (unsigned int vcpu = 1; vcpu < pvmm_nr_vcpus(); vcpu++) {
-		CHECK(stacks[vcpu] - PVMM_STACKS_BASE < PVMM_STACKS_BYTES);
-		CHECK(vcpu == 1 || stacks[vcpu] - stacks[vcpu - 1] > 32768);
-		CHECK(probe_read(stacks[vcpu] - 32768).faulted);
+	for (unsigned int v = pvmm_next_vcpu(1), last = 0; v < PVMM_MAX_VCPUS;
+	     last = v, v = pvmm_next_vcpu(v + 1)) {
+		CHECK(stacks[v] - PVMM_STACKS_BASE < PVMM_STACKS_BYTES);
+		CHECK(!last || stacks[v] - stacks[last] > 32768);
+		CHECK(probe_read(stacks[v] - 32768).faulted);
 	}
 	CHECK(stacks[0]);
 }
@@ -86,10 +86,19 @@ static void count_call(void *ctx)
 	__atomic_fetch_add(&calls[pvmm_this_vcpu()], 1, __ATOMIC_RELAXED);
 }
 
+/* The next one that is up, and after the last the first. */
+static unsigned int vcpu_after(unsigned int vcpu)
+{
+	vcpu = pvmm_next_vcpu(vcpu + 1);
+	return vcpu < PVMM_MAX_VCPUS ? vcpu : pvmm_next_vcpu(0);
+}
+
 static void call_everybody(void *ctx)
 {
-	for (unsigned int i = 0; i < share(64) * pvmm_nr_vcpus(); i++)
-		if (pvmm_vcpu_call(i % pvmm_nr_vcpus(), count_call, ctx))
+	unsigned int vcpu = 0;
+
+	for (unsigned int i = 0; i < share(64) * pvmm_nr_vcpus(); i++, vcpu = vcpu_after(vcpu))
+		if (pvmm_vcpu_call(vcpu, count_call, ctx))
 			return;
 }
 
@@ -98,14 +107,14 @@ static void calls_run_where_they_are_sent(void)
 {
 	unsigned int calls[PVMM_MAX_VCPUS] = {0}, nr = pvmm_nr_vcpus();
 
-	for (unsigned int vcpu = 0; vcpu < nr; vcpu++) {
-		CHECK_EQUAL(pvmm_vcpu_call(vcpu, count_call, calls), 0);
-		CHECK_EQUAL(calls[vcpu], 1);
+	for (unsigned int v = pvmm_next_vcpu(0); v < PVMM_MAX_VCPUS; v = pvmm_next_vcpu(v + 1)) {
+		CHECK_EQUAL(pvmm_vcpu_call(v, count_call, calls), 0);
+		CHECK_EQUAL(calls[v], 1);
 	}
-	CHECK_EQUAL(pvmm_vcpu_call(nr, count_call, calls), -XEN_ENOENT);
+	CHECK_EQUAL(pvmm_vcpu_call(PVMM_MAX_VCPUS, count_call, calls), -XEN_ENOENT);
 	together(call_everybody, calls);
-	for (unsigned int vcpu = 0; vcpu < nr; vcpu++)
-		CHECK_EQUAL(calls[vcpu], 1 + share(64) * nr);
+	for (unsigned int v = pvmm_next_vcpu(0); v < PVMM_MAX_VCPUS; v = pvmm_next_vcpu(v + 1))
+		CHECK_EQUAL(calls[v], 1 + share(64) * nr);
 }
 
 static struct {
@@ -133,16 +142,14 @@ static bool has_come(unsigned int nr)
 /* One port, moved from vCPU to vCPU; also while an event waits for the old one. */
 static void events_arrive_where_they_are_bound(void)
 {
-	unsigned int nr = 0;
+	unsigned int nr = 0, vcpu = 0;
 
 	if (!CHECK_EQUAL(pvmm_event_alloc(DOMID_SELF, &loop.to), 0) ||
 	    !CHECK_EQUAL(pvmm_event_connect(DOMID_SELF, loop.to, &loop.from), 0))
 		return;
 	loop.nr = 0;
 	CHECK_EQUAL(pvmm_event_bind(loop.to, note_event, NULL), 0);
-	for (unsigned int i = 0; i < 3 * pvmm_nr_vcpus(); i++) {
-		unsigned int vcpu = i % pvmm_nr_vcpus();
-
+	for (unsigned int i = 0; i < 3 * pvmm_nr_vcpus(); i++, vcpu = vcpu_after(vcpu)) {
 		CHECK_EQUAL(pvmm_event_move(loop.to, vcpu), 0);
 		CHECK_EQUAL(pvmm_event_send(loop.from), 0);
 		CHECK(has_come(++nr));
@@ -150,11 +157,11 @@ static void events_arrive_where_they_are_bound(void)
 
 		pvmm_event_mask(loop.to);
 		CHECK_EQUAL(pvmm_event_send(loop.from), 0);
-		CHECK_EQUAL(pvmm_event_move(loop.to, (vcpu + 1) % pvmm_nr_vcpus()), 0);
+		CHECK_EQUAL(pvmm_event_move(loop.to, vcpu_after(vcpu)), 0);
 		CHECK_EQUAL(loop.nr, nr);
 		pvmm_event_unmask(loop.to);
 		CHECK(has_come(++nr));
-		CHECK_EQUAL(loop.last_vcpu, (vcpu + 1) % pvmm_nr_vcpus());
+		CHECK_EQUAL(loop.last_vcpu, vcpu_after(vcpu));
 	}
 	CHECK_EQUAL(pvmm_event_close(loop.from), 0);
 	CHECK_EQUAL(pvmm_event_close(loop.to), 0);
@@ -209,13 +216,13 @@ static void every_vcpu_has_its_own_batch(void)
 			return;
 		*(uint64_t *)pvmm_page_virt(batches.page[i]) = i;
 	}
-	for (unsigned int vcpu = 0; vcpu < pvmm_nr_vcpus(); vcpu++)
+	for (unsigned int vcpu = 0; vcpu < PVMM_MAX_VCPUS; vcpu++)
 		CHECK_EQUAL(pvmm_space_map(&pvmm_kernel_space, VA + vcpu * PVMM_PAGE_SIZE,
 					   batches.page[0], PVMM_PROT_RW),
 			    0);
 	together(change_own_address, NULL);
 	CHECK_EQUAL(batches.problems, 0);
-	for (unsigned int vcpu = 0; vcpu < pvmm_nr_vcpus(); vcpu++)
+	for (unsigned int vcpu = 0; vcpu < PVMM_MAX_VCPUS; vcpu++)
 		CHECK_EQUAL(pvmm_space_unmap(&pvmm_kernel_space, VA + vcpu * PVMM_PAGE_SIZE), 0);
 	for (unsigned int i = 0; i < 2; i++)
 		pvmm_page_put(batches.page[i]);

@@ -129,8 +129,12 @@ static bool fires(struct pvmm_store_watch *watch)
 
 static void a_watch_fires(void)
 {
-	struct pvmm_store_watch watch = {HOME "/watched", count_wake, &nr_wakes, 0, false, NULL};
-	struct pvmm_store_watch other = {HOME "/other", NULL, NULL, 0, false, NULL};
+	struct pvmm_store_watch watch = {
+		.path = HOME "/watched",
+		.wake = count_wake,
+		.ctx = &nr_wakes,
+	};
+	struct pvmm_store_watch other = {.path = HOME "/other"};
 	unsigned int before;
 
 	CHECK_EQUAL(pvmm_store_watch(&watch), 0);

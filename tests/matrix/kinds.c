@@ -4,11 +4,14 @@
  * and spaces that the mappings are made in.
  */
 #include <pvmm/alloc.h>
+#include <pvmm/grant.h>
 #include <pvmm/hypercall.h>
 #include <pvmm/kmap.h>
 #include <pvmm/ledger.h>
+#include <pvmm/log.h>
 #include <pvmm/p2m.h>
 #include <pvmm/vmap.h>
+#include <xen/grant_table.h>
 #include "matrix.h"
 
 #define HOLDER_VA 0x0000000020000000ULL
@@ -286,6 +289,68 @@ static void undo_in_freed_table(pfn_t page)
 	map_at(va_in_directmap(), entry_of(pvmm_page_pfn(bystander), PVMM_PROT_RW));
 }
 
+/*
+ * --- a grant that a peer maps, in tables of its own: the domain itself plays the peer, as a device
+ * would map the page. The page has lost the reference that the grant has of it ---
+ */
+
+#define DOMAINS_MAX 4096u
+
+static struct {
+	domid_t self;
+	mfn_t frame; /* that the peer maps, wherever the page has gone meanwhile */
+	pvmm_grant_t ref;
+	uint32_t handle;
+} grant;
+
+static bool find_own_domid(void)
+{
+	for (unsigned int i = 0; i < DOMAINS_MAX; i++) {
+		struct gnttab_query_size size = {.dom = (domid_t)i};
+
+		grant.self = (domid_t)i;
+		if (!pvmm_hc_grant_table_op(GNTTABOP_query_size, &size, 1) && !size.status)
+			return true;
+	}
+	return false;
+}
+
+static bool make_granted(pfn_t pfn)
+{
+	struct gnttab_map_grant_ref map = {.flags = GNTMAP_device_map, .dom = grant.self};
+	struct pvmm_page *page = pvmm_page(pfn);
+	uint8_t kind = page->kind;
+	int err;
+
+	page->kind = PVMM_PAGE_KERNEL; /* a page table is not granted */
+	err = pvmm_grant_give(&page, 1, grant.self, 0, &grant.ref);
+	page->kind = kind;
+	if (err)
+		return false;
+	page->refs--;
+	grant.frame = pvmm_pfn_to_mfn(pfn);
+	map.ref = grant.ref;
+	err = pvmm_hc_grant_table_op(GNTTABOP_map_grant_ref, &map, 1);
+	grant.handle = map.handle;
+	return !err && !map.status;
+}
+
+static void undo_granted(pfn_t pfn)
+{
+	struct gnttab_unmap_grant_ref unmap = {
+		.handle = grant.handle,
+		.dev_bus_addr = pvmm_mfn_to_maddr(grant.frame),
+	};
+	struct pvmm_page *page = pvmm_page(pfn);
+	uint32_t refs = page->refs;
+
+	if (pvmm_hc_grant_table_op(GNTTABOP_unmap_grant_ref, &unmap, 1) || unmap.status)
+		pvmm_panic("the peer cannot unmap grant %u: status %d", grant.ref, unmap.status);
+	page->refs = refs + 2;
+	(void)pvmm_grant_end(grant.ref);
+	page->refs = refs;
+}
+
 const struct matrix_kind matrix_kinds[] = {
 	{"a second direct-map entry", take_bystander, make_in_directmap, undo_in_directmap,
 	 va_in_directmap, .space = &pvmm_kernel_space},
@@ -309,5 +374,6 @@ const struct matrix_kind matrix_kinds[] = {
 	 .unseen = true, .modes = PVMM_CHECK_ALLOC},
 	{"a short-lived kmap slot of another vCPU", take_bystander, make_in_local_kmap,
 	 undo_in_local_kmap, va_in_local_kmap, .space = &pvmm_kernel_space},
+	{"a grant that a peer maps", find_own_domid, make_granted, undo_granted, .unseen = true},
 	{0},
 };

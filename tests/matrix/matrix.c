@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* See matrix.h. Owns the page that a cell is about. */
 #include <pvmm/alloc.h>
+#include <pvmm/balloon.h>
 #include <pvmm/log.h>
 #include <pvmm/p2m.h>
 #include "matrix.h"
 
 #define USER_VA 0x0000000000400000ULL
 
-const char *const matrix_way_names[MATRIX_WAYS] = {"pin", "free", "alloc", "sweep", "call"};
+const char *const matrix_way_names[MATRIX_WAYS] = {"pin",  "free",    "alloc",	 "sweep",
+						   "call", "balloon", "exchange"};
 
 static const char *const action_names[] = {"report", "fix", "quarantine"};
 
@@ -19,6 +21,7 @@ static struct cell {
 	enum pvmm_check_action action;
 	uint64_t reports;
 	pfn_t page;
+	mfn_t frame; /* of the page, when its mapping was made */
 	struct pvmm_page *user;
 	struct pvmm_space space; /* whose L1 table the page is, when the way is a pin */
 } cell;
@@ -41,6 +44,7 @@ static void configure(unsigned int modes)
 /* Gives the page its stray mapping, unless this is a twin. */
 static bool make(void)
 {
+	cell.frame = pvmm_pfn_to_mfn(cell.page);
 	return !cell.kind || CHECK_CELL(cell.kind->make(cell.page));
 }
 
@@ -108,6 +112,33 @@ static void notice_by_call(void)
 		   (cell.kind && !cell.kind->invisible ? PVMM_CHECK_STRAY : PVMM_CHECK_CLEAN));
 }
 
+/*
+ * A page that Xen lets go: with a fresh frame. After a refused pin Xen may keep a reference of a
+ * table's frame for good (docs/xen-rules.md, 42); that is not what the cell is about.
+ */
+static struct pvmm_page *page_that_may_leave(void)
+{
+	struct pvmm_page *page = pvmm_page_alloc(0, PVMM_PAGE_KERNEL), *other;
+
+	if (!page || !pvmm_page_exchange(page))
+		return page;
+	other = page_that_may_leave();
+	pvmm_page_put(page);
+	return other;
+}
+
+/* The page is allocated, and is to leave the domain, or to get another frame. */
+static int notice_by_leaving(int (*leave)(struct pvmm_page *page))
+{
+	struct pvmm_page *page = page_that_may_leave();
+
+	if (!CHECK_CELL(page))
+		return -XEN_ENOMEM;
+	cell.page = pvmm_page_pfn(page);
+	cell.reports = pvmm_stray_last().reports;
+	return make() ? leave(page) : 0;
+}
+
 static int notice(void)
 {
 	configure(0);
@@ -123,6 +154,10 @@ static int notice(void)
 	case MATRIX_SWEEP:
 		notice_by_sweep();
 		return 0;
+	case MATRIX_BALLOON:
+		return notice_by_leaving(pvmm_balloon_give_page);
+	case MATRIX_EXCHANGE:
+		return notice_by_leaving(pvmm_page_exchange);
 	default:
 		notice_by_call();
 		return 0;
@@ -134,8 +169,9 @@ static int notice(void)
 static enum pvmm_check_how expected_how(void)
 {
 	static const enum pvmm_check_how hows[MATRIX_WAYS] = {
-		PVMM_CHECK_BY_PIN,   PVMM_CHECK_BY_FREE, PVMM_CHECK_BY_ALLOC,
-		PVMM_CHECK_BY_SWEEP, PVMM_CHECK_BY_CALL,
+		PVMM_CHECK_BY_PIN,	PVMM_CHECK_BY_FREE, PVMM_CHECK_BY_ALLOC,
+		PVMM_CHECK_BY_SWEEP,	PVMM_CHECK_BY_CALL, PVMM_CHECK_BY_BALLOON,
+		PVMM_CHECK_BY_EXCHANGE,
 	};
 
 	return hows[cell.way];
@@ -161,11 +197,37 @@ static void named(int err)
 	CHECK_CELL(pfn_eq(r.first.pfn, cell.page));
 }
 
+/* What the page is when all is well, or when nothing was done. */
+static enum pvmm_page_kind expected_kind(void)
+{
+	switch (cell.way) {
+	case MATRIX_PIN:
+		return PVMM_PAGE_L1;
+	case MATRIX_BALLOON:
+		return PVMM_PAGE_BALLOONED;
+	case MATRIX_EXCHANGE:
+		return PVMM_PAGE_KERNEL;
+	default:
+		return PVMM_PAGE_FREE;
+	}
+}
+
+/* A page that is the balloon's already is not Xen's refusal. */
+static int expected_error(void)
+{
+	return cell.way == MATRIX_BALLOON ? -XEN_EBUSY : -XEN_EINVAL;
+}
+
+static bool leaves(void)
+{
+	return cell.way == MATRIX_BALLOON || cell.way == MATRIX_EXCHANGE;
+}
+
 static bool still_mapped(void)
 {
 	pvmm_pte_t entry = pvmm_pt_lookup(cell.kind->space->root, cell.kind->va());
 
-	return pvmm_pte_present(entry) && mfn_eq(pvmm_pte_mfn(entry), pvmm_pfn_to_mfn(cell.page));
+	return pvmm_pte_present(entry) && mfn_eq(pvmm_pte_mfn(entry), cell.frame);
 }
 
 static enum pvmm_page_kind kind_of_page(void)
@@ -188,9 +250,24 @@ static void is_in_quarantine(int err)
 			  pvmm_pfn_to_mfn(pvmm_page_pfn(cell.user))));
 }
 
+/* The page is where it was, or Xen's with its last mapping; or that mapping is gone. */
+static void has_left_or_not(int err)
+{
+	bool fixed = cell.action == PVMM_ACTION_FIX && !cell.kind->unseen;
+
+	CHECK_CELL(pvmm_stray_last().done == fixed);
+	CHECK_CELL(cell.kind->unseen || still_mapped() == !fixed);
+	CHECK_CELL(err == (cell.way == MATRIX_BALLOON || fixed ? 0 : -XEN_EBUSY));
+	CHECK_CELL(kind_of_page() == expected_kind());
+	if (cell.way == MATRIX_EXCHANGE)
+		CHECK_CELL(mfn_eq(pvmm_pfn_to_mfn(cell.page), cell.frame) == !fixed);
+}
+
 static void is_dealt_with(int err)
 {
-	if (cell.action == PVMM_ACTION_REPORT) {
+	if (leaves()) {
+		has_left_or_not(err);
+	} else if (cell.action == PVMM_ACTION_REPORT) {
 		CHECK_CELL(!pvmm_stray_last().done);
 		CHECK_CELL(cell.kind->unseen || still_mapped());
 		CHECK_CELL(err == (cell.way == MATRIX_PIN ? -XEN_EINVAL : 0));
@@ -201,8 +278,7 @@ static void is_dealt_with(int err)
 		CHECK_CELL(pvmm_stray_last().done);
 		CHECK_CELL(!still_mapped());
 		CHECK_CELL(!err);
-		CHECK_CELL(kind_of_page() ==
-			   (cell.way == MATRIX_PIN ? PVMM_PAGE_L1 : PVMM_PAGE_FREE));
+		CHECK_CELL(kind_of_page() == expected_kind());
 	}
 }
 
@@ -249,6 +325,8 @@ static bool begin(const struct matrix_kind *kind, enum matrix_way way,
 
 static void end(const struct pvmm_check_config *before)
 {
+	uint64_t done;
+
 	configure(0);
 	if (cell.kind)
 		cell.kind->undo(cell.page);
@@ -257,6 +335,10 @@ static void end(const struct pvmm_check_config *before)
 		CHECK_CELL(!pvmm_space_pin(&cell.space));
 		CHECK_CELL(!pvmm_space_destroy(&cell.space));
 	}
+	if (cell.way == MATRIX_EXCHANGE)
+		pvmm_page_put(pvmm_page(cell.page));
+	if (cell.way == MATRIX_BALLOON)
+		CHECK_CELL(!pvmm_balloon_take(1, &done));
 	pvmm_page_put(cell.user);
 	pvmm_check_configure(before);
 }
@@ -273,7 +355,7 @@ void matrix_cell(const struct matrix_kind *kind, enum matrix_way way, enum pvmm_
 		comes_to_light(err);
 	} else {
 		if (!has_company())
-			named(-XEN_EINVAL);
+			named(expected_error());
 		is_dealt_with(err);
 	}
 	end(&before);
@@ -287,7 +369,7 @@ void matrix_twin(enum matrix_way way, enum pvmm_check_action action)
 		return;
 	CHECK_CELL(!notice());
 	CHECK_CELL(pvmm_stray_last().reports == cell.reports);
-	CHECK_CELL(kind_of_page() == (way == MATRIX_PIN ? PVMM_PAGE_L1 : PVMM_PAGE_FREE));
+	CHECK_CELL(kind_of_page() == expected_kind());
 	end(&before);
 }
 

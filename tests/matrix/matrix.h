@@ -6,7 +6,8 @@
  *
  * A cell: a page is given its stray mapping, then it is noticed. It must be found and named right;
  * under "fix" the mapping must be gone and the page usable, under "quarantine" the page must be out
- * of use. The twin of each cell, the same without a mapping, must report nothing.
+ * of use. A page that is given to Xen, or exchanged, is its holder's to put away: "quarantine" is
+ * "report" there (R40). The twin of each cell, the same without a mapping, must report nothing.
  *
  * A fault here looks like a report that names another address, a mapping that still stands after
  * "fix", a page in quarantine that is handed out, or a report in a twin.
@@ -41,7 +42,16 @@ struct matrix_kind {
 
 extern const struct matrix_kind matrix_kinds[]; /* ended by one without a name */
 
-enum matrix_way { MATRIX_PIN, MATRIX_FREE, MATRIX_ALLOC, MATRIX_SWEEP, MATRIX_CALL, MATRIX_WAYS };
+enum matrix_way {
+	MATRIX_PIN,
+	MATRIX_FREE,
+	MATRIX_ALLOC,
+	MATRIX_SWEEP,
+	MATRIX_CALL,
+	MATRIX_BALLOON,
+	MATRIX_EXCHANGE,
+	MATRIX_WAYS
+};
 
 extern const char *const matrix_way_names[MATRIX_WAYS];
 

@@ -45,6 +45,10 @@ static void count_entry(uint64_t table, unsigned int level, uint64_t pte)
 	f = mfn < model.nr_mfns ? frame_at(mfn) : NULL;
 	if (level == 1 && (!f || f->s.owner == MODEL_IO || f->s.owner == MODEL_HOLE))
 		return;
+	if (level == 1 && f->s.owner == MODEL_FOREIGN) {
+		expect(mfn)->refs++; /* compared with the grants of the frame */
+		return;
+	}
 	if (!f || f->s.owner != MODEL_GUEST) {
 		problem(table, "an entry to a frame of others", pte, 0);
 		return;
@@ -133,6 +137,14 @@ static void compare(uint64_t mfn)
 		problem(mfn, "pinned", 1, 0);
 }
 
+/* Another domain's frames are mapped as it has granted them, and no other way. */
+static void compare_foreign(uint64_t mfn)
+{
+	if (expect(mfn)->refs != grants_foreign_entries(mfn))
+		problem(mfn, "entries for another domain's frame", expect(mfn)->refs,
+			grants_foreign_entries(mfn));
+}
+
 static void check_owned(void)
 {
 	uint64_t nr = 0;
@@ -175,6 +187,8 @@ static unsigned int check_counts(void)
 	for (uint64_t i = 0; i < model.nr_store; i++)
 		if (frame_at(model.mfn_of_store[i])->s.owner == MODEL_GUEST)
 			compare(model.mfn_of_store[i]);
+		else if (frame_at(model.mfn_of_store[i])->s.owner == MODEL_FOREIGN)
+			compare_foreign(model.mfn_of_store[i]);
 	free(expected);
 	check_owned();
 	return problems;

@@ -233,6 +233,8 @@ void entry_put(pvmm_pte_t pte, unsigned int level, uint64_t parent)
 		return;
 	if ((pte & PTE_GRANT) && !model.options.release)
 		model_domain_crashed("a granted mapping goes without its grant (#GP)", pte);
+	if (frame_at(mfn)->s.owner == MODEL_FOREIGN)
+		return;
 	if (pte & PVMM_PTE_RW)
 		frame_put_type(mfn, NO_MFN);
 	frame_put(mfn);

@@ -22,6 +22,10 @@
 #define NR_FOREIGN 64u
 #define NR_XEN	   16u
 #define NR_FREE	   32u
+#define NR_GRANT   (GRANT_FRAMES_MAX + GRANT_STATUS_MAX)
+
+/* A domain that grows numbers its pages beyond what it gets: up to a table's reach. */
+#define ROUNDING 1024u
 
 /* Xen's value for a frame that is nobody's page (INVALID_M2P_ENTRY). */
 #define NO_PFN UINT64_MAX
@@ -74,7 +78,7 @@ static enum model_owner owner_of_store(uint64_t store)
 	store -= model.nr_pages;
 	if (store < NR_FOREIGN)
 		return MODEL_FOREIGN;
-	return store < NR_FOREIGN + NR_XEN + GRANT_FRAMES_MAX ? MODEL_XEN : MODEL_FREE;
+	return store < NR_FOREIGN + NR_XEN + NR_GRANT ? MODEL_XEN : MODEL_FREE;
 }
 
 static void frame_init(uint64_t mfn, uint64_t store)
@@ -128,12 +132,15 @@ static void m2p_create(void)
 
 void frames_create(uint64_t nr_pages, uint64_t seed)
 {
-	must(nr_pages <= MAX_PAGES, "model_boot: too many pages");
-	for (ram_base = 0x1000; ram_base < 2 * nr_pages;)
+	uint64_t nr_free = model.options.free_frames ? model.options.free_frames : NR_FREE;
+
+	must(nr_pages + nr_free <= MAX_PAGES, "model_boot: too many pages");
+	model.nr_pfns = nr_pages + nr_free + ROUNDING;
+	for (ram_base = 0x1000; ram_base < 2 * nr_pages || ram_base < model.nr_pfns;)
 		ram_base *= 2;
 	model.nr_pages = nr_pages;
 	model.owned = nr_pages;
-	model.nr_store = nr_pages + NR_FOREIGN + NR_XEN + GRANT_FRAMES_MAX + NR_FREE;
+	model.nr_store = nr_pages + NR_FOREIGN + NR_XEN + NR_GRANT + nr_free;
 	model.nr_mfns = ram_base + model.nr_store;
 	m2p_bytes = pvmm_pages_for(model.nr_mfns * sizeof(uint64_t)) * PVMM_PAGE_SIZE;
 
@@ -145,7 +152,7 @@ void frames_create(uint64_t nr_pages, uint64_t seed)
 	must(bytes != MAP_FAILED, "mmap of the machine's memory");
 	model.frames = calloc(model.nr_mfns, sizeof(*model.frames));
 	model.mfn_of_store = calloc(model.nr_store, sizeof(*model.mfn_of_store));
-	model.mfn_of_pfn = calloc(nr_pages, sizeof(*model.mfn_of_pfn));
+	model.mfn_of_pfn = calloc(model.nr_pfns, sizeof(*model.mfn_of_pfn));
 	must(model.frames && model.mfn_of_store && model.mfn_of_pfn, "calloc");
 	m2p_create();
 
@@ -192,6 +199,11 @@ uint64_t frame_of_xen(unsigned int i)
 uint64_t frame_of_grant_table(unsigned int i)
 {
 	return frame_of_xen(NR_XEN + i);
+}
+
+uint64_t frame_of_grant_status(unsigned int i)
+{
+	return frame_of_grant_table(GRANT_FRAMES_MAX + i);
 }
 
 /* --- frames that change hands --- */
@@ -267,7 +279,7 @@ void frame_free(uint64_t mfn)
 void frame_named(uint64_t mfn, uint64_t pfn)
 {
 	model.m2p[mfn] = pfn;
-	if (pfn < model.nr_pages)
+	if (pfn < model.nr_pfns)
 		model.mfn_of_pfn[pfn] = mfn;
 }
 
@@ -299,7 +311,7 @@ struct model_frame model_frame(mfn_t mfn)
 
 struct model_frame model_frame_of(pfn_t pfn)
 {
-	must(pfn_x(pfn) < model.nr_pages, "pfn outside the domain");
+	must(pfn_x(pfn) < model.nr_pfns, "pfn outside the domain");
 	return model_frame(_mfn(model.mfn_of_pfn[pfn_x(pfn)]));
 }
 
@@ -310,6 +322,11 @@ mfn_t model_frame_owned(enum model_owner owner, unsigned int i)
 			return _mfn(mfn);
 	must(false, "no such frame");
 	abort();
+}
+
+void model_max_pages(uint64_t nr_pages)
+{
+	model.options.max_pages = nr_pages;
 }
 
 pfn_t model_special_pfn(void)

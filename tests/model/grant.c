@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Owns the domain's grant table as Xen sees it, version 1: which grants are in use, by whom, and
- * the handles under which. Rules 47 and 48 of docs/xen-rules.md. Two domains map the domain's
- * grants: the domain itself, by hypercall, and another one, played by the test.
+ * Owns who uses which grant, and the handles under which: of the domain's own table, whose entries
+ * grant_shared.c knows, and of another domain's, which grants what a test says. Rules 47 and 48 of
+ * docs/xen-rules.md. Two domains map the domain's grants: the domain itself, by hypercall, and the
+ * other one, played by the test.
  *
  * Invariant: a mapped grant's frame has a general reference for each mapping, and a writable type
  * reference if that is writable. Those of the domain's own host mappings belong to the L1 entry as
- * soon as it is there.
+ * soon as it is there. Nothing is counted of frames that are another domain's.
  */
 #include <string.h>
 #include <pvmm/xen.h>
 #include "tests/model/state.h"
 
-#define GRANTS_PER_FRAME (PVMM_PAGE_SIZE / sizeof(struct grant_entry_v1))
-#define HANDLES		 1024u
+#define GRANTS_MAX (GRANT_FRAMES_MAX * (PVMM_PAGE_SIZE / sizeof(struct grant_entry_v1)))
+#define HANDLES	   1024u
 
 /* What a mapping is for; a grant counts each sort, and no more than this of it. */
 enum sort { HOST_WRITABLE, HOST_READONLY, DEVICE_WRITABLE, DEVICE_READONLY, SORTS };
@@ -21,33 +22,34 @@ enum sort { HOST_WRITABLE, HOST_READONLY, DEVICE_WRITABLE, DEVICE_READONLY, SORT
 
 enum mapper { BY_GUEST, BY_FOREIGN, MAPPERS };
 
+/* Whose grants. */
+enum table { OF_GUEST, OF_FOREIGN, TABLES };
+
 /* A grant in use. */
 static struct active {
 	unsigned int pins[SORTS];
 	enum mapper by;
 	uint64_t mfn;
-} active[GRANT_FRAMES_MAX * GRANTS_PER_FRAME];
+} active[TABLES][GRANTS_MAX];
 
 static struct handle {
 	uint32_t flags; /* what of GNTMAP_* is still mapped; 0: free */
 	uint32_t ref;
+	enum table table;
 } handles[MAPPERS][HANDLES];
 
-static unsigned int nr_frames;
+/* What the other domain has granted to this one. */
+static struct foreign_grant {
+	bool is_given, is_readonly;
+	uint64_t mfn;
+} foreign[MODEL_FOREIGN_GRANTS];
 
 void grants_reset(void)
 {
 	memset(active, 0, sizeof(active));
 	memset(handles, 0, sizeof(handles));
-	nr_frames = 1;
-}
-
-static struct grant_entry_v1 *shared(uint32_t ref)
-{
-	struct grant_entry_v1 *frame =
-		(void *)frame_entries(frame_of_grant_table(ref / GRANTS_PER_FRAME));
-
-	return &frame[ref % GRANTS_PER_FRAME];
+	memset(foreign, 0, sizeof(foreign));
+	grant_shared_reset();
 }
 
 static bool readonly(uint32_t flags)
@@ -93,25 +95,32 @@ static bool may_pin(const struct active *a, uint32_t flags)
 /* --- the grant's entry, which the domain and Xen share --- */
 
 /* Marks the grant as used. What it says matters while nobody uses it yet. */
-static int mark(uint32_t ref, const struct active *a, uint32_t flags, enum mapper by)
+static int mark(enum table table, uint32_t ref, bool is_readonly, enum mapper by, bool maps)
 {
-	struct grant_entry_v1 *e = shared(ref);
+	const struct active *a = &active[table][ref];
 
-	if (!is_pinned(a) && ((e->flags & (GTF_type_mask | GTF_sub_page)) != GTF_permit_access ||
-			      e->domid != (by == BY_GUEST ? GUEST_DOMID : FOREIGN_DOMID)))
+	if (table == OF_GUEST)
+		return grant_mark(ref, by == BY_GUEST ? GUEST_DOMID : FOREIGN_DOMID, is_pinned(a),
+				  is_readonly, maps);
+	if (!foreign[ref].is_given || (!is_readonly && foreign[ref].is_readonly))
 		return GNTST_general_error;
-	if (!readonly(flags) && (e->flags & GTF_readonly))
-		return GNTST_general_error;
-	e->flags |= GTF_reading | (readonly(flags) ? 0 : GTF_writing);
 	return GNTST_okay;
 }
 
-static void unmark(uint32_t ref, const struct active *a, uint32_t flags)
+static void unmark(enum table table, uint32_t ref, bool is_readonly)
 {
-	if (!is_pinned(a))
-		shared(ref)->flags &= (uint16_t)~GTF_reading;
-	if (!readonly(flags) && !is_pinned_writable(a))
-		shared(ref)->flags &= (uint16_t)~GTF_writing;
+	const struct active *a = &active[table][ref];
+	unsigned int gone = is_pinned(a) ? 0 : GTF_reading;
+
+	if (!is_readonly && !is_pinned_writable(a))
+		gone |= GTF_writing;
+	if (table == OF_GUEST)
+		grant_unmark(ref, (uint16_t)gone);
+}
+
+static uint64_t mfn_of(enum table table, uint32_t ref)
+{
+	return table == OF_GUEST ? grant_mfn(ref) : foreign[ref].mfn;
 }
 
 /* --- the L1 entry of a mapping --- */
@@ -168,13 +177,22 @@ static bool host_unmap(uint64_t addr, uint64_t mfn, uint32_t flags)
 
 /* --- mapping --- */
 
+static bool is_counted(uint64_t mfn)
+{
+	return frame_exists(mfn) && frame_at(mfn)->s.owner != MODEL_FOREIGN;
+}
+
 static bool take(uint64_t mfn, uint32_t flags)
 {
+	if (!is_counted(mfn))
+		return true;
 	return readonly(flags) ? frame_get(mfn) : !frame_get_and_type(mfn, MODEL_WRITABLE);
 }
 
 static void give_back(uint64_t mfn, uint32_t flags)
 {
+	if (!is_counted(mfn))
+		return;
 	if (readonly(flags))
 		frame_put(mfn);
 	else
@@ -206,32 +224,48 @@ static int map_frame(const struct gnttab_map_grant_ref *op, enum mapper by, uint
 	return GNTST_general_error;
 }
 
-/* The grant's own part: who may, and that it is in use from here on. */
-static int use(const struct gnttab_map_grant_ref *op, enum mapper by)
+/* The frame of a grant that nobody uses yet must be its granter's. */
+static bool frame_is_good(enum table table, uint64_t mfn)
 {
-	struct active *a = &active[op->ref];
+	if (table == OF_FOREIGN)
+		return true;
+	if (!frame_get(mfn))
+		return false;
+	frame_put(mfn);
+	return true;
+}
+
+/* The grant's own part: who may, and that it is in use from here on. */
+static int use(enum table table, uint32_t ref, uint32_t flags, enum mapper by, bool maps)
+{
+	struct active *a = &active[table][ref];
 	int status;
 
-	if (is_pinned(a) && (a->by != by || !may_pin(a, op->flags)))
+	if (is_pinned(a) && (a->by != by || !may_pin(a, flags)))
 		return GNTST_general_error;
-	if (!is_pinned(a) || (!readonly(op->flags) && !is_pinned_writable(a))) {
-		status = mark(op->ref, a, op->flags, by);
+	if (!is_pinned(a) || (!readonly(flags) && !is_pinned_writable(a))) {
+		status = mark(table, ref, readonly(flags), by, maps);
 		if (status)
 			return status;
 	}
 	if (!is_pinned(a)) {
-		uint64_t mfn = shared(op->ref)->frame;
+		uint64_t mfn = mfn_of(table, ref);
 
-		if (!frame_get(mfn)) {
-			unmark(op->ref, a, op->flags);
+		if (!frame_is_good(table, mfn)) {
+			unmark(table, ref, readonly(flags));
 			return GNTST_bad_page;
 		}
-		frame_put(mfn);
 		a->by = by;
 		a->mfn = mfn;
 	}
-	add_pins(a, op->flags, 1);
+	add_pins(a, flags, 1);
 	return GNTST_okay;
+}
+
+static void unuse(enum table table, uint32_t ref, uint32_t flags)
+{
+	add_pins(&active[table][ref], flags, -1);
+	unmark(table, ref, readonly(flags));
 }
 
 static int free_handle(enum mapper by)
@@ -242,42 +276,45 @@ static int free_handle(enum mapper by)
 	return -1;
 }
 
-/* Whose grants: the domain's, or those of another one, which has granted nothing. */
-static int granter(uint32_t dom, uint32_t ref)
+/* Whose grants are meant, and whether there is such a one. */
+static int granter(uint32_t dom, uint32_t ref, enum table *table)
 {
+	*table = dom == GUEST_DOMID ? OF_GUEST : OF_FOREIGN;
 	if (dom == GUEST_DOMID)
-		return ref < nr_frames * GRANTS_PER_FRAME ? GNTST_okay : GNTST_bad_gntref;
+		return ref < grants_nr() ? GNTST_okay : GNTST_bad_gntref;
 	if (dom != 0 && dom != FOREIGN_DOMID)
 		return GNTST_bad_domain;
-	return ref < GRANTS_PER_FRAME ? GNTST_general_error : GNTST_bad_gntref;
+	if (ref >= MODEL_FOREIGN_GRANTS)
+		return GNTST_bad_gntref;
+	return dom == FOREIGN_DOMID ? GNTST_okay : GNTST_general_error;
 }
 
 static int map_ref(struct gnttab_map_grant_ref *op, enum mapper by)
 {
 	int handle = free_handle(by), status;
-	struct active *a;
+	enum table table;
+	uint64_t mfn;
 
 	if (!(op->flags & (GNTMAP_host_map | GNTMAP_device_map)))
 		return GNTST_bad_gntref;
-	status = granter(op->dom, op->ref);
+	status = granter(op->dom, op->ref, &table);
 	if (status == GNTST_bad_domain)
 		return status;
 	if (handle < 0)
 		return GNTST_no_space;
 	if (!status)
-		status = use(op, by);
+		status = use(table, op->ref, op->flags, by, true);
 	if (status)
 		return status;
-	a = &active[op->ref];
-	status = map_frame(op, by, a->mfn);
+	mfn = active[table][op->ref].mfn;
+	status = map_frame(op, by, mfn);
 	if (status) {
-		add_pins(a, op->flags, -1);
-		unmark(op->ref, a, op->flags);
+		unuse(table, op->ref, op->flags);
 		return status;
 	}
-	handles[by][handle] = (struct handle){op->flags, op->ref};
+	handles[by][handle] = (struct handle){op->flags, op->ref, table};
 	op->handle = (uint32_t)handle;
-	op->dev_bus_addr = a->mfn << PVMM_PAGE_SHIFT;
+	op->dev_bus_addr = mfn << PVMM_PAGE_SHIFT;
 	return GNTST_okay;
 }
 
@@ -292,8 +329,7 @@ static void release(const struct handle *h, uint32_t gone, uint64_t mfn)
 		give_back(mfn, flags);
 	if (gone & GNTMAP_host_map)
 		give_back(mfn, flags);
-	add_pins(&active[h->ref], flags, -1);
-	unmark(h->ref, &active[h->ref], flags);
+	unuse(h->table, h->ref, flags);
 }
 
 /* An address of 0 leaves that part of the mapping as it is. */
@@ -306,7 +342,7 @@ static int unmap_ref(const struct gnttab_unmap_grant_ref *op, enum mapper by)
 	if (op->handle >= HANDLES || !handles[by][op->handle].flags)
 		return GNTST_bad_handle;
 	h = &handles[by][op->handle];
-	mfn = active[h->ref].mfn;
+	mfn = active[h->table][h->ref].mfn;
 	if (op->dev_bus_addr && (h->flags & GNTMAP_device_map)) {
 		if (op->dev_bus_addr != mfn << PVMM_PAGE_SHIFT)
 			return GNTST_bad_dev_addr;
@@ -329,15 +365,39 @@ static int unmap_ref(const struct gnttab_unmap_grant_ref *op, enum mapper by)
 
 /* --- for the hypercall --- */
 
-unsigned int grants_frames(void)
+/* Whether one is in use that a change of the version would lose. */
+bool grants_in_use(void)
 {
-	return nr_frames;
+	for (uint32_t ref = GNTTAB_NR_RESERVED_ENTRIES; ref < grants_nr(); ref++)
+		if (is_pinned(&active[OF_GUEST][ref]))
+			return true;
+	return false;
 }
 
-void grants_grow(unsigned int to_frames)
+/* A copy uses the grant as a mapping would, for as long as it takes. */
+int grant_copy_begin(uint32_t dom, uint32_t ref, bool is_readonly, uint64_t *mfn, uint16_t *offset,
+		     uint16_t *len_bytes)
 {
-	for (; nr_frames < to_frames; nr_frames++)
-		frame_share(frame_of_grant_table(nr_frames));
+	uint32_t flags = GNTMAP_host_map | (is_readonly ? GNTMAP_readonly : 0);
+	enum table table;
+	int status = granter(dom == DOMID_SELF ? GUEST_DOMID : dom, ref, &table);
+
+	if (!status)
+		status = use(table, ref, flags, BY_GUEST, false);
+	if (status)
+		return status;
+	*mfn = active[table][ref].mfn;
+	if (table == OF_GUEST)
+		grant_part(ref, offset, len_bytes);
+	return GNTST_okay;
+}
+
+void grant_copy_end(uint32_t dom, uint32_t ref, bool is_readonly)
+{
+	enum table table;
+
+	(void)granter(dom == DOMID_SELF ? GUEST_DOMID : dom, ref, &table);
+	unuse(table, ref, GNTMAP_host_map | (is_readonly ? GNTMAP_readonly : 0));
 }
 
 long grants_map(struct gnttab_map_grant_ref *ops, uint32_t nr)
@@ -382,10 +442,26 @@ int model_foreign_unmap(uint32_t handle)
 
 	model_lock();
 	if (handle < HANDLES && handles[BY_FOREIGN][handle].flags)
-		op.dev_bus_addr = active[handles[BY_FOREIGN][handle].ref].mfn << PVMM_PAGE_SHIFT;
+		op.dev_bus_addr = active[OF_GUEST][handles[BY_FOREIGN][handle].ref].mfn
+				  << PVMM_PAGE_SHIFT;
 	status = unmap_ref(&op, BY_FOREIGN);
 	model_unlock();
 	return status;
+}
+
+mfn_t model_foreign_grant(uint32_t ref, bool is_readonly)
+{
+	uint64_t mfn = mfn_x(model_frame_owned(MODEL_FOREIGN, ref));
+
+	model_lock();
+	foreign[ref] = (struct foreign_grant){true, is_readonly, mfn};
+	model_unlock();
+	return _mfn(mfn);
+}
+
+bool model_foreign_grant_used(uint32_t ref)
+{
+	return is_pinned(&active[OF_FOREIGN][ref]);
 }
 
 void grants_each(void (*fn)(uint64_t mfn, bool writable))
@@ -393,11 +469,27 @@ void grants_each(void (*fn)(uint64_t mfn, bool writable))
 	for (unsigned int by = 0; by < MAPPERS; by++) {
 		for (unsigned int i = 0; i < HANDLES; i++) {
 			const struct handle *h = &handles[by][i];
+			uint64_t mfn = active[h->table][h->ref].mfn;
 
+			if (h->table != OF_GUEST)
+				continue;
 			if (h->flags & GNTMAP_device_map)
-				fn(active[h->ref].mfn, !readonly(h->flags));
+				fn(mfn, !readonly(h->flags));
 			if (by != BY_GUEST && (h->flags & GNTMAP_host_map))
-				fn(active[h->ref].mfn, !readonly(h->flags));
+				fn(mfn, !readonly(h->flags));
 		}
 	}
+}
+
+unsigned int grants_foreign_entries(uint64_t mfn)
+{
+	unsigned int nr = 0;
+
+	for (unsigned int i = 0; i < HANDLES; i++) {
+		const struct handle *h = &handles[BY_GUEST][i];
+
+		nr += h->table == OF_FOREIGN && (h->flags & GNTMAP_host_map) &&
+		      active[OF_FOREIGN][h->ref].mfn == mfn;
+	}
+	return nr;
 }

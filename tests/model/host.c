@@ -169,6 +169,14 @@ pvmm_stack_trace(uintptr_t *callers, unsigned int max, unsigned int skip)
 
 static bool faults(volatile uint8_t *addr, bool write);
 
+uint64_t model_published_pfns;
+
+int pvmm_p2m_publish(uint64_t nr_pfns)
+{
+	model_published_pfns = nr_pfns;
+	return 0;
+}
+
 bool pvmm_read_safe(const uint64_t *addr, uint64_t *value)
 {
 	if (frames_in_m2p(addr) ? frames_m2p_hole(addr) : faults((uint8_t *)(uintptr_t)addr, false))

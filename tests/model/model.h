@@ -60,9 +60,11 @@ struct model_options {
 	bool no_l1tf;	/* processor without L1TF: non-present entries may hold addresses */
 	bool no_linear; /* hypervisor booted with pv-linear-pt=no */
 	bool no_upper_flush; /* hypervisor from before XSA-286: without rule 30 */
+	bool no_grant_v2;    /* hypervisor booted with gnttab=max-ver:1 */
 	bool pae;	     /* a 32-bit domain: rules 15 to 18, 21 and 44; with model_boot_bare */
 	uint64_t
 		max_pages; /* the most the domain may own; 0: 1 MiB more than at boot, as xl does */
+	uint64_t free_frames; /* the machine's that are nobody's; 0: a few */
 };
 
 /* --- the machine --- */
@@ -137,6 +139,14 @@ int model_foreign_map(uint32_t ref, uint32_t flags, uint32_t *handle);
 int model_foreign_unmap(uint32_t handle);
 
 /*
+ * The other domain grants one of its frames to this one, under a reference below
+ * MODEL_FOREIGN_GRANTS; whether that is mapped or copied just now.
+ */
+#define MODEL_FOREIGN_GRANTS 40u
+mfn_t model_foreign_grant(uint32_t ref, bool is_readonly);
+bool model_foreign_grant_used(uint32_t ref);
+
+/*
  * The processor loads this descriptor of the vCPU's LDT: whether Xen could show it the descriptor's
  * page, which then is a descriptor page until the LDT or the root changes (rule 19).
  */
@@ -147,6 +157,9 @@ bool model_ldt_used(unsigned int entry);
 /* A frame's state; owner MODEL_HOLE where there is none. */
 struct model_frame model_frame(mfn_t mfn);
 struct model_frame model_frame_of(pfn_t pfn);
+
+/* How many frames the domain may own from now on: what xl mem-set and mem-max change. */
+void model_max_pages(uint64_t nr_pages);
 
 /* The i-th frame of an owner; panics when there are fewer. */
 mfn_t model_frame_owned(enum model_owner owner, unsigned int i);
@@ -189,6 +202,9 @@ void model_fail_operation(unsigned int op, unsigned int nth, int err);
 bool model_fail_fired(void);
 
 /* --- the host's side --- */
+
+/* Entries of the p2m that the toolstack has been told of (pvmm_p2m_publish). */
+extern uint64_t model_published_pfns;
 
 /* Whether an access faults. The write puts back what it has read. */
 bool model_read_faults(const volatile void *addr);

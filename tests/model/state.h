@@ -20,6 +20,9 @@
 /* The most frames that a grant table may have: what xl gives a domain. */
 #define GRANT_FRAMES_MAX 32u
 
+/* The status frames that they need in version 2. */
+#define GRANT_STATUS_MAX (GRANT_FRAMES_MAX * 256u / 2048u)
+
 /* Xen's own L4 slots (rule 15). */
 #define XEN_SLOT_FIRST 256u
 #define XEN_SLOT_LAST  271u
@@ -56,7 +59,8 @@ struct vcpu {
 
 struct model {
 	struct model_options options;
-	uint64_t nr_pages; /* of the domain */
+	uint64_t nr_pages; /* of the domain at boot */
+	uint64_t nr_pfns;  /* that it could have: mfn_of_pfn has so many */
 	uint64_t nr_mfns;
 	struct frame *frames;
 	uint64_t *mfn_of_store; /* back from the page of the memory file */
@@ -84,6 +88,7 @@ int frames_memfd(void);
 uint64_t *frame_entries(uint64_t mfn);
 uint64_t frame_of_xen(unsigned int i);
 uint64_t frame_of_grant_table(unsigned int i);
+uint64_t frame_of_grant_status(unsigned int i);
 void frame_share(uint64_t mfn);
 uint64_t frames_take(unsigned int order);
 void frame_give(uint64_t mfn);
@@ -163,12 +168,36 @@ long memory_op(uint64_t cmd, void *arg);
 /* --- grant.c --- */
 
 void grants_reset(void);
-unsigned int grants_frames(void);
-void grants_grow(unsigned int to_frames);
+bool grants_in_use(void);
 long grants_map(struct gnttab_map_grant_ref *ops, uint32_t nr);
 long grants_unmap(struct gnttab_unmap_grant_ref *ops, uint32_t nr);
+int grant_copy_begin(uint32_t dom, uint32_t ref, bool is_readonly, uint64_t *mfn, uint16_t *offset,
+		     uint16_t *len_bytes);
+void grant_copy_end(uint32_t dom, uint32_t ref, bool is_readonly);
 /* For the audit: calls for each mapping of a frame that no page table of the domain holds. */
 void grants_each(void (*fn)(uint64_t mfn, bool writable));
+/* ... entries of the domain's tables that another domain's grants of this frame account for. */
+unsigned int grants_foreign_entries(uint64_t mfn);
+
+/* --- grant_shared.c --- */
+
+void grant_shared_reset(void);
+unsigned int grants_version(void);
+unsigned int grants_frames(void);
+unsigned int grants_status_frames(void);
+uint32_t grants_nr(void);
+void grants_grow(unsigned int to_frames);
+int grants_set_version(uint32_t to);
+/* Xen marks the entry as used, or returns a GNTST_*. */
+int grant_mark(uint32_t ref, uint32_t domid, bool in_use, bool readonly, bool maps);
+void grant_unmark(uint32_t ref, uint16_t gone);
+uint64_t grant_mfn(uint32_t ref);
+/* Whether it grants a part of the page only, and which. */
+bool grant_part(uint32_t ref, uint16_t *offset, uint16_t *len_bytes);
+
+/* --- grant_copy.c --- */
+
+long grants_copy(struct gnttab_copy *ops, uint32_t nr);
 
 /* --- grant_table.c --- */
 

@@ -350,7 +350,7 @@ void __wrap_pvmm_page_free(struct pvmm_page *page, unsigned int order)
 	uint64_t pfn = pfn_x(pvmm_page_pfn(page));
 
 	for (uint64_t i = 0; order <= PVMM_MAX_ORDER && i < 1ULL << order; i++)
-		if (pfn + i < model.nr_pages)
+		if (pfn + i < model.nr_pfns)
 			tlb_changed_hands(frame_at(model.mfn_of_pfn[pfn + i]));
 #if __has_attribute(musttail)
 	__attribute__((musttail)) return __real_pvmm_page_free(page, order);

@@ -24,8 +24,10 @@ static uint64_t pages_there_are(void)
 /* Each kind on a machine of its own; at the end both audits are clean and no page is missing. */
 static void run_kind(const struct matrix_kind *kind)
 {
-	uint64_t pages = pages_there_are();
+	uint64_t pages;
 
+	assert_int_equal(pvmm_grants_start(), 0);
+	pages = pages_there_are();
 	nr_failed = 0;
 	matrix_run(kind);
 	assert_int_equal(nr_failed, 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The model against docs/xen-rules.md: granted pages (rules 47 and 48). Who maps a granted page
+ * The model against docs/xen-rules.md: granted pages (rules 47 to 50). Who maps a granted page
  * holds references of it; the domain that granted it cannot take it back, nor make a table of it.
  */
 #include "tests/model/state.h"
@@ -310,6 +310,153 @@ static void pins_are_counted(void **state)
 	assert_model_clean();
 }
 
+/* --- version 2: rule 49 --- */
+
+static int set_version(uint32_t version)
+{
+	struct gnttab_set_version op = {.version = version};
+	int err = pvmm_hc_grant_table_op(GNTTABOP_set_version, &op, 1);
+
+	return err ? err : (int)op.version;
+}
+
+static uint32_t get_version(void)
+{
+	struct gnttab_get_version op = {.dom = DOMID_SELF};
+
+	assert_int_equal(pvmm_hc_grant_table_op(GNTTABOP_get_version, &op, 1), 0);
+	return op.version;
+}
+
+static int status_frames(unsigned int nr, uint64_t *list)
+{
+	struct gnttab_get_status_frames op = {.dom = DOMID_SELF, .nr_frames = nr};
+
+	op.frame_list.p = list;
+	assert_int_equal(pvmm_hc_grant_table_op(GNTTABOP_get_status_frames, &op, 1), 0);
+	return op.status;
+}
+
+static void versions(void **state)
+{
+	pfn_t page = unit_table();
+	uint64_t status = 0, entry;
+	const union grant_entry_v2 *v2;
+	const grant_status_t *marks;
+	uint32_t handle;
+
+	(void)state;
+	assert_int_equal(get_version(), 1);
+	assert_int_equal(set_version(3), -XEN_EINVAL);
+	assert_int_equal(status_frames(1, &status), GNTST_general_error);
+	/* The reserved entries survive a change, with their use; one behind them forbids it. */
+	grant(page, FOREIGN_DOMID, GTF_permit_access);
+	table()[2] = table()[REF];
+	assert_int_equal(model_foreign_map(REF, READONLY, &handle), GNTST_okay);
+	assert_int_equal(set_version(2), -XEN_EBUSY);
+	assert_int_equal(get_version(), 1);
+	assert_int_equal(model_foreign_unmap(handle), GNTST_okay);
+	assert_int_equal(model_foreign_map(2, READONLY, &handle), GNTST_okay);
+	assert_int_equal(set_version(2), 2);
+	v2 = (const void *)table();
+	assert_int_equal(v2[2].hdr.flags, GTF_permit_access);
+	assert_true(v2[2].full_page.frame == mfn_x(pvmm_pfn_to_mfn(page)));
+	assert_int_equal(v2[REF].hdr.flags, 0);
+	assert_int_equal(status_frames(1, &status), GNTST_okay);
+	assert_int_equal(status_frames(2, &status), GNTST_general_error);
+	marks = model_bytes(_mfn(status));
+	assert_int_equal(marks[2], GTF_reading);
+	assert_int_equal(model_foreign_unmap(handle), GNTST_okay);
+	assert_int_equal(marks[2], 0);
+	assert_model_clean();
+
+	/* A status frame that is mapped cannot be taken back. */
+	entry = pvmm_pte(_mfn(status), PVMM_PROT_RO);
+	assert_int_equal(pvmm_hc_update_va_mapping(place_va(), entry, 0), 0);
+	assert_int_equal(set_version(1), -XEN_EBUSY);
+	assert_int_equal(pvmm_hc_update_va_mapping(place_va(), 0, 0), 0);
+	assert_int_equal(set_version(1), 1);
+	assert_int_equal(table()[2].flags, GTF_permit_access);
+	assert_model_clean();
+}
+
+/* The use is marked in the status, and the entry stays the granter's to change. */
+static void uses_in_version_2(void **state)
+{
+	pfn_t page = unit_table();
+	const grant_status_t *marks;
+	union grant_entry_v2 *v2;
+	uint64_t status = 0;
+	uint32_t handle, second;
+
+	(void)state;
+	assert_int_equal(set_version(2), 2);
+	assert_int_equal(status_frames(1, &status), GNTST_okay);
+	marks = model_bytes(_mfn(status));
+	v2 = (union grant_entry_v2 *)table();
+	v2[REF].hdr.domid = FOREIGN_DOMID;
+	v2[REF].full_page.frame = mfn_x(pvmm_pfn_to_mfn(page));
+	v2[REF].hdr.flags = GTF_permit_access;
+	assert_int_equal(model_foreign_map(REF, WRITABLE, &handle), GNTST_okay);
+	assert_int_equal(v2[REF].hdr.flags, GTF_permit_access);
+	assert_int_equal(marks[REF], GTF_reading | GTF_writing);
+	v2[REF].hdr.flags = 0;
+	assert_int_equal(model_foreign_unmap(handle), GNTST_okay);
+	assert_int_equal(marks[REF], 0);
+	assert_int_equal(model_foreign_map(REF, WRITABLE, &second), GNTST_general_error);
+	assert_model_clean();
+}
+
+/* --- copies: rule 50 --- */
+
+static int copy(struct gnttab_copy op)
+{
+	assert_int_equal(pvmm_hc_grant_table_op(GNTTABOP_copy, &op, 1), 0);
+	return op.status;
+}
+
+static void copies(void **state)
+{
+	pfn_t page = unit_page(), l1 = unit_table();
+	struct gnttab_copy op = {
+		.source = {.u.ref = 3, .domid = FOREIGN_DOMID, .offset = 8},
+		.dest = {.u.gmfn = mfn_x(pvmm_pfn_to_mfn(page)), .domid = DOMID_SELF},
+		.len = 16,
+		.flags = GNTCOPY_source_gref,
+	};
+	struct gnttab_copy wrong;
+
+	(void)state;
+	assert_int_equal(copy(op), GNTST_general_error);
+	memset(model_bytes(model_foreign_grant(3, true)), 7, PVMM_PAGE_SIZE);
+	assert_int_equal(copy(op), GNTST_okay);
+	assert_int_equal(((uint8_t *)pvmm_pfn_to_virt(page))[15], 7);
+	assert_int_equal(((uint8_t *)pvmm_pfn_to_virt(page))[16], 0);
+	wrong = op;
+	wrong.source.offset = 4090;
+	assert_int_equal(copy(wrong), GNTST_bad_copy_arg);
+	wrong = op;
+	wrong.dest.domid = FOREIGN_DOMID;
+	assert_int_equal(copy(wrong), GNTST_permission_denied);
+	wrong = op;
+	wrong.source.domid = 99;
+	assert_int_equal(copy(wrong), GNTST_bad_domain);
+	wrong = op;
+	wrong.dest.u.gmfn = mfn_x(model_frame_owned(MODEL_FOREIGN, 5));
+	assert_int_equal(copy(wrong), GNTST_bad_page);
+	/* Neither to what is read-only, nor to a page table. */
+	wrong = op;
+	wrong.dest = op.source;
+	wrong.source = op.dest;
+	wrong.flags = GNTCOPY_dest_gref;
+	assert_int_equal(copy(wrong), GNTST_general_error);
+	assert_int_equal(unit_ext_pfn(MMUEXT_PIN_L1_TABLE, l1), 0);
+	wrong = op;
+	wrong.dest.u.gmfn = mfn_x(pvmm_pfn_to_mfn(l1));
+	assert_int_equal(copy(wrong), GNTST_general_error);
+	assert_model_clean();
+}
+
 #define GRANT_TEST(fn) cmocka_unit_test_setup_teardown(fn, grant_boot, unit_shutdown)
 
 int main(void)
@@ -322,6 +469,9 @@ int main(void)
 		GRANT_TEST(the_table),
 		GRANT_TEST(implicit_unmap),
 		GRANT_TEST(pins_are_counted),
+		GRANT_TEST(versions),
+		GRANT_TEST(uses_in_version_2),
+		GRANT_TEST(copies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

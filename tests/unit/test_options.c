@@ -39,6 +39,9 @@ static void each_sets_its_own(void **state)
 	assert_int_equal(parse("vmap-policy=lazy"), 0);
 	assert_int_equal(pvmm_vmap_params().policy, PVMM_VMAP_LAZY);
 	assert_int_equal(pvmm_vmap_set_params(&defaults), 0);
+	assert_int_equal(parse("balloon-check=exchange"), 0);
+	assert_int_equal(parse("balloon-check=off"), 0);
+	assert_int_equal(parse("balloon-check=count"), 0);
 }
 
 static void nonsense(void **state)
@@ -46,7 +49,7 @@ static void nonsense(void **state)
 	static const char *const lines[] = {
 		"vmap-policy=never",	"vmap-policy=",	       "vmap-policy",
 		"vmap-lazy-pages=x",	"vmap-lazy-areas=-1",  "vmap-drop-all=4294967296",
-		"vmap-small-pages=256", "vmap-small-pages=1k",
+		"vmap-small-pages=256", "vmap-small-pages=1k", "balloon-check=maybe",
 	};
 	const struct pvmm_vmap_params before = pvmm_vmap_params();
 	struct pvmm_vmap_params after;

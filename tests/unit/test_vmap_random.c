@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Random operations on areas, from several vCPUs in turn, with pages that come and go, purges,
- *drops of single pages and pins, against a plain record of what must be mapped where and how often
- *each page is held. R5, R8, R10, R13.
+ * drops of single pages and pins, against a plain record of what must be mapped where and how often
+ * each page is held. R5, R8, R10, R13.
  *
  *	RANDOM_OPERATIONS=1000000 RANDOM_SEED=7 build/hosted/tests/unit/test_vmap_random
  */

@@ -466,6 +466,163 @@ static void no_store_is_said(void **state)
 
 #define STORE_TEST(fn) cmocka_unit_test_setup_teardown(fn, start, unit_shutdown)
 
+/* --- another store takes over --- */
+
+static unsigned int nr_requests;
+static uint32_t watched[4]; /* the tokens that the store has been told */
+
+static void new_store_peer(void)
+{
+	if (!take_request())
+		return;
+	if (request.head.type == XS_WATCH)
+		watched[nr_requests++ % 4] =
+			(uint32_t)strtoul(request.payload + strlen(request.payload) + 1, NULL, 10);
+	say(request.head.type, request.head.req_id, "OK", 3);
+	push();
+}
+
+/* What the toolstack does with the ring when it introduces the domain again. */
+static void replace_store(void)
+{
+	assert_int_equal(xs_suspend(), 0);
+	ring.req_cons = ring.req_prod = ring.rsp_cons = ring.rsp_prod = 0;
+	queue_len = queue_done = request_got = 0;
+	xs_renew();
+	peer = new_store_peer;
+	nr_requests = 0;
+}
+
+static void watches_are_registered_again(void **state)
+{
+	struct pvmm_store_watch a = {.path = "a", .wake = wake}, b = {.path = "b"};
+
+	(void)state;
+	assert_int_equal(pvmm_store_watch(&a), 0);
+	assert_int_equal(pvmm_store_watch(&b), 0);
+	nr_wakes = 0;
+	replace_store();
+	xs_resume();
+	assert_int_equal(holds, 0);
+	assert_int_equal(nr_requests, 2);
+	assert_true((watched[0] == a.token && watched[1] == b.token) ||
+		    (watched[0] == b.token && watched[1] == a.token));
+	/* Whatever has changed in between is looked at. */
+	assert_int_equal(nr_wakes, 1);
+	assert_true(pvmm_store_watch_fired(&a));
+	assert_true(pvmm_store_watch_fired(&b));
+	/* Once is enough. */
+	assert_int_equal(pvmm_store_rm(0, "x"), 0);
+	assert_int_equal(nr_requests, 2);
+	assert_int_equal(pvmm_store_unwatch(&a), 0);
+	assert_int_equal(pvmm_store_unwatch(&b), 0);
+}
+
+/* A new store that does not answer yet: the next request tells it of the watches. */
+static void watches_wait_for_a_store_that_answers(void **state)
+{
+	struct pvmm_store_watch watch = {.path = "a"};
+
+	(void)state;
+	assert_int_equal(pvmm_store_watch(&watch), 0);
+	replace_store();
+	peer = NULL;
+	max_waits = 3;
+	xs_resume();
+	assert_said("a is not watched any more: ETIMEDOUT");
+	assert_int_equal(nr_requests, 0);
+	nr_waits = 0;
+	max_waits = 1000;
+	peer = new_store_peer;
+	assert_int_equal(pvmm_store_rm(0, "x"), 0);
+	assert_true(nr_requests >= 1);
+	assert_int_equal(watched[nr_requests - 1], watch.token);
+	assert_int_equal(pvmm_store_unwatch(&watch), 0);
+}
+
+/* A transaction of the store before is to be done again, and nothing of it is sent. */
+static void transactions_do_not_outlive_their_store(void **state)
+{
+	pvmm_store_tx_t tx;
+
+	(void)state;
+	answer_with(0, "12", 3);
+	assert_int_equal(pvmm_store_tx_start(&tx), 0);
+	replace_store();
+	xs_resume();
+	assert_int_equal(pvmm_store_write(tx, "data/a", "red"), -XEN_EAGAIN);
+	assert_int_equal(pvmm_store_read(tx, "name", value, sizeof(value), NULL), -XEN_EAGAIN);
+	assert_int_equal(pvmm_store_tx_end(tx, true), -XEN_EAGAIN);
+	assert_int_equal(ring.req_prod, 0);
+	/* The same number of the new store's is another one. */
+	peer = polite_peer;
+	assert_int_equal(pvmm_store_tx_start(&tx), 0);
+	answer_with(0, "OK", 3);
+	assert_int_equal(pvmm_store_write(tx, "data/a", "red"), 0);
+	assert_int_equal(request.head.tx_id, 12);
+}
+
+/* Cancelled: the same store, and everything goes on. */
+static void a_store_that_stays_knows_everything(void **state)
+{
+	struct pvmm_store_watch watch = {.path = "a"};
+	pvmm_store_tx_t tx;
+
+	(void)state;
+	assert_int_equal(pvmm_store_watch(&watch), 0);
+	answer_with(0, "12", 3);
+	assert_int_equal(pvmm_store_tx_start(&tx), 0);
+	answer_with(0, "OK", 3);
+	assert_int_equal(xs_suspend(), 0);
+	assert_int_equal(holds, 1);
+	xs_resume();
+	assert_int_equal(holds, 0);
+	assert_int_equal(pvmm_store_write(tx, "data/a", "red"), 0);
+	assert_int_equal(request.head.type, XS_WRITE);
+	assert_int_equal(request.head.tx_id, 12);
+	assert_int_equal(pvmm_store_unwatch(&watch), 0);
+}
+
+/* What is half sent or half received would be lost: the suspend waits for it, and gives up. */
+static void a_store_that_is_not_at_rest_refuses(void **state)
+{
+	(void)state;
+	answer.silent = true;
+	max_waits = 2;
+	peer = NULL;
+	assert_int_equal(read_it(), -XEN_ETIMEDOUT);
+	nr_waits = 0;
+	assert_int_equal(xs_suspend(), -XEN_EBUSY);
+	assert_said("suspend refused: the store does not come to rest");
+	assert_int_equal(holds, 0);
+	/* It takes the request, and is at rest without its answer. */
+	nr_waits = 0;
+	peer = polite_peer;
+	assert_int_equal(xs_suspend(), 0);
+	xs_resume();
+	/* Half of an answer. */
+	nr_waits = 0;
+	peer = NULL;
+	say(XS_READ, 1, "late", 4);
+	piece = 9;
+	push();
+	assert_int_equal(xs_suspend(), -XEN_EBUSY);
+}
+
+/* A ring that makes no sense any more is as good as new when another store has it. */
+static void a_broken_ring_is_mended(void **state)
+{
+	(void)state;
+	peer = break_rsp;
+	assert_int_equal(read_it(), -XEN_EIO);
+	replace_store();
+	xs_resume();
+	peer = polite_peer;
+	answer_with(0, "good", 4);
+	assert_int_equal(read_it(), 0);
+	assert_string_equal(value, "good");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -483,6 +640,12 @@ int main(void)
 		STORE_TEST(our_own_indices_are_not_read_back),
 		STORE_TEST(a_silent_store_is_given_up_and_its_late_answer_dropped),
 		STORE_TEST(a_request_that_was_cut_is_finished_first),
+		STORE_TEST(watches_are_registered_again),
+		STORE_TEST(watches_wait_for_a_store_that_answers),
+		STORE_TEST(transactions_do_not_outlive_their_store),
+		STORE_TEST(a_store_that_stays_knows_everything),
+		STORE_TEST(a_store_that_is_not_at_rest_refuses),
+		STORE_TEST(a_broken_ring_is_mended),
 		STORE_TEST(no_store_is_said),
 	};
 

@@ -7,5 +7,5 @@
 . ./lab.sh
 . ./tap.sh
 
-guest_suite "every hypercall that can be undone is refused in turn" 'extra="suite=inject"'
+guest_suite "every hypercall that can be undone is refused in turn" 'extra="suite=inject"' vcpus=1 maxvcpus=6
 done_testing
