@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the parts of the store's client tell each other: xenstore.c, what is asked and answered;
+ * What the parts of the store's client tell each other: xenstore.c, what a kernel asks;
+ * xenstore_request.c, one request and its answer; xenstore_watch.c, the list of watches;
  * xenstore_ring.c, bytes; xenstore_port.c, events and waiting. The hosted tests have a port of
  * their own.
  */
@@ -9,6 +10,7 @@
 
 #include <pvmm/xen.h>
 #include <pvmm/types.h>
+#include <pvmm/xenstore.h>
 #include <xen/io/xs_wire.h>
 
 struct xs_message {
@@ -51,10 +53,43 @@ int xs_ring_receive(const struct xs_message **message);
 /* Whether there is something to take. Needs no turn. */
 bool xs_ring_has_more(void);
 
-/* --- xenstore.c --- */
+/* --- xenstore_request.c --- */
 
-/* The store has sent an event. Any context. */
-void xs_wake_watchers(void);
+/* What a request is made of. */
+struct xs_part {
+	const char *text;
+	size_t len_bytes; /* what is sent of it: with its NUL or without */
+};
+
+size_t xs_text_len(const char *text);
+struct xs_part xs_with_nul(const char *text);
+
+/* Whether the parts can be sent, the first of which is a path with its NUL: 0 or an error. */
+int xs_check_parts(const struct xs_part *parts, unsigned int nr_parts);
+
+/* Waits for a turn: 0, or -XEN_ENODEV and no turn. */
+int xs_begin(void);
+void xs_end(void);
+
+/*
+ * With the turn: asks; the answer is valid until the turn ends. And the same where the answer is
+ * "OK", or where the store is told of a watch (or of its end).
+ */
+int xs_ask(uint32_t type, pvmm_store_tx_t tx, const struct xs_part *parts, unsigned int nr_parts,
+	   const struct xs_message **answer);
+int xs_ask_ok(uint32_t type, pvmm_store_tx_t tx, const struct xs_part *parts,
+	      unsigned int nr_parts);
+int xs_ask_watch(uint32_t type, const struct pvmm_store_watch *watch);
+
+/* A whole turn for a request whose answer is "OK". */
+int xs_order(uint32_t type, pvmm_store_tx_t tx, const struct xs_part *parts, unsigned int nr_parts);
+int xs_order_path(uint32_t type, pvmm_store_tx_t tx, const char *path);
+
+/* Takes what has come by itself, if there is anything. */
+void xs_take_in(void);
+
+/* Stores that have come since the boot's. */
+uint32_t xs_connection(void);
 
 /*
  * Around a suspend, on one vCPU while all others wait. suspend takes the turn and waits until the
@@ -66,6 +101,20 @@ void xs_wake_watchers(void);
 int xs_suspend(void);
 void xs_renew(void);
 void xs_resume(void);
+
+/* --- xenstore_watch.c --- */
+
+/* The store has sent an event. Any context. */
+void xs_wake_watchers(void);
+
+void xs_watches_add(struct pvmm_store_watch *watch);
+void xs_watches_remove(const struct pvmm_store_watch *watch);
+
+/* The watch with this token has fired; false if there is none any more. */
+bool xs_watches_fire(uint64_t token);
+
+/* One that this store does not know yet, or NULL. */
+struct pvmm_store_watch *xs_watches_first_old(void);
 
 /* --- xenstore_port.c --- */
 
