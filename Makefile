@@ -138,7 +138,7 @@ soak: ## everything at once under xl, with 1 and with 2 vCPUs (MINUTES=30); WHAT
 		lab/run --hypervisor=$(HYPERVISOR) --timeout=$(SOAK_TIMEOUT) \
 		tests/xl/soak-$(WHAT).sh "pvmm-guest=$(GUEST)" \
 		$(wildcard xl-configs/*.cfg) $(filter-out tests/xl/soak-$(WHAT).sh,$(wildcard tests/xl/*.sh)) \
-		$(BUILD)/soak-seconds $(BUILD)/soak-cycles
+		$(BUILD)/soak-seconds $(if $(CYCLES),$(BUILD)/soak-cycles)
 comma	:= ,
 # Cycles take seconds under emulation.
 SOAK_TIMEOUT = $(if $(filter work,$(WHAT)),$$(($(MINUTES) * 60 + 300)),14400)

@@ -14,7 +14,7 @@ problem() {
 	problems=$((problems + 1))
 }
 
-load_start vcpus=2 || problem "$WHY"
+load_start vcpus=2 memory=32 || problem "$WHY"
 i=0
 while [ $i -lt "$cycles" ] && [ $problems = 0 ]; do
 	i=$((i + 1))
