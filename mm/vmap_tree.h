@@ -30,6 +30,9 @@ struct vmap_wish {
 	uint64_t low, high; /* only between these pages */
 };
 
+/* For mm/inspect.c: nobody else's. */
+extern struct vmap_range *vmap_tree_root;
+
 /* Empties the tree. */
 void vmap_tree_init(void);
 
