@@ -6,7 +6,7 @@
 #
 # Included by the top Makefile. The programs are built by "all" only where their libraries are there.
 
-TOOLS_PROGRAMS = pvmm-aliases
+TOOLS_PROGRAMS = pvmm-aliases pvmm-map
 TOOLS_DIR      = $(BUILD)/tools
 TOOLS_SRC      = $(filter-out $(TOOLS_PROGRAMS:%=tools/%.c),$(wildcard tools/*.c))
 TOOLS_OBJ      = $(TOOLS_SRC:tools/%.c=$(TOOLS_DIR)/%.o)
@@ -17,7 +17,7 @@ TOOLS_LIBS     = -lxenctrl -lxencall -lxenforeignmemory -lxenstore -lxentoollog 
 
 # What of them knows neither Xen's libraries nor ELF runs hosted, with sanitizers.
 TOOLS_HOSTED_SRC  = $(filter-out tools/dom_xen.c tools/pause.c tools/symbols.c tools/tool.c,$(TOOLS_SRC)) \
-	tests/tools/image.c tests/tools/symbols.c
+	tests/tools/image.c tests/tools/guests.c tests/tools/symbols.c
 TOOLS_TEST_SRC	  = $(wildcard tests/tools/test_*.c)
 TOOLS_TESTS	  = $(TOOLS_TEST_SRC:%.c=$(HOSTED_DIR)/%)
 TOOLS_HOSTED_CFLAGS = -std=gnu11 -g -O1 $(HOSTED_WARN) $(HOSTED_SANITIZE) -fno-omit-frame-pointer -I. -Itools \
