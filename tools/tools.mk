@@ -16,7 +16,7 @@ TOOLS_CFLAGS   = $(CFLAGS) -std=gnu11 $(WARNINGS) -Wformat=2 -Itools -Iinclude -
 TOOLS_LIBS     = -lxenctrl -lxencall -lxenforeignmemory -lxenstore -lxentoollog -ldw -lelf
 
 # What of them knows neither Xen's libraries nor ELF runs hosted, with sanitizers.
-TOOLS_HOSTED_SRC  = $(filter-out tools/dom_xen.c tools/pause.c tools/symbols.c tools/tool.c,$(TOOLS_SRC)) \
+TOOLS_HOSTED_SRC  = $(filter-out tools/dom_xen.c tools/grants_xen.c tools/pause.c tools/symbols.c tools/tool.c,$(TOOLS_SRC)) \
 	tests/tools/image.c tests/tools/guests.c tests/tools/symbols.c
 TOOLS_TEST_SRC	  = $(wildcard tests/tools/test_*.c)
 TOOLS_TESTS	  = $(TOOLS_TEST_SRC:%.c=$(HOSTED_DIR)/%)
