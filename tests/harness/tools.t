@@ -14,6 +14,12 @@ says() { # STATUS REGEX COMMAND...
 	[ $? = "$status" ] && [ "$(wc -l <"$work/err")" = 1 ] && grep -Eq "$regex" "$work/err"
 }
 
+core=$root/build/tools/pvmm-core
+check "pvmm-core wants a core" sh -c "'$core' 2>&1 >/dev/null | grep -q '^usage: pvmm-core '"
+check "pvmm-core says what is none" says 1 "^pvmm-core: $0: is no core of xl dump-core" "$core" "$0"
+check "pvmm-core says what is not there" says 1 "^pvmm-core: /nowhere: No such file" "$core" /nowhere
+check "its manual page is clean" sh -c "! man -l --warnings=w '$root/tools/man/pvmm-core.8' 2>&1 >/dev/null | grep ."
+
 for program in pvmm-aliases pvmm-map; do
 	run=$root/build/tools/$program
 	check "$program has help" sh -c "'$run' --help | grep -q '^usage: $program '"
