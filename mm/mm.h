@@ -4,6 +4,7 @@
 #define PVMM_MM_INTERNAL_H
 
 #include <pvmm/mm.h>
+#include <pvmm/owner.h>
 #include <pvmm/space.h>
 #include <pvmm/stray.h>
 
@@ -50,6 +51,10 @@ void alloc_reclaim(void);
  */
 #define GROW_PAGES 512u
 int mm_grow(uint64_t *nr_records);
+
+/* For inspect.c: where owner.c keeps its stacks. */
+extern struct pvmm_owner_stack *owner_stacks;
+extern uint32_t owner_nr_stacks;
 
 /* The contents of pages in the direct map. */
 static inline void page_zero(struct pvmm_page *page)

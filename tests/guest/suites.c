@@ -16,9 +16,9 @@ const struct suite suite_red = {
 };
 
 const struct suite *const suites[] = {
-	&suite_boot,	 &suite_alloc,	 &suite_balloon, &suite_grant, &suite_trap,
-	&suite_event,	 &suite_vcpu,	 &suite_hotplug, &suite_batch, &suite_space,
-	&suite_memory,	 &suite_process, &suite_vmap,	 &suite_kmap,  &suite_console,
-	&suite_xenstore, &suite_stray,	 &suite_matrix,	 &suite_red,   &suite_inject,
-	&suite_iomem,	 NULL,
+	&suite_boot,	 &suite_alloc,	 &suite_balloon, &suite_grant,	 &suite_trap,
+	&suite_event,	 &suite_vcpu,	 &suite_hotplug, &suite_batch,	 &suite_space,
+	&suite_memory,	 &suite_process, &suite_vmap,	 &suite_kmap,	 &suite_console,
+	&suite_xenstore, &suite_stray,	 &suite_matrix,	 &suite_outside, &suite_outside_all,
+	&suite_red,	 &suite_inject,	 &suite_iomem,	 NULL,
 };

@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # lab: --timeout=400
+# with: build/tools/pvmm-core
 #
 # An administrator's day: create paused, pause and unpause, the figures of xl list, an NMI for a guest
-# that hangs, what comes of a crash, destroying it at work. (shutdown, reboot, sysrq: store.t)
+# that hangs, what comes of a crash, cores, destroying it at work. (shutdown, reboot, sysrq: store.t)
 . ./lab.sh
 . ./tap.sh
 
@@ -69,17 +70,42 @@ check "nmi=panic: the end of a guest that hangs, and says where" says '^pvmm: NM
 guest_end pvmm-test >/dev/null
 check "... a crash for xl" test $? = 10
 
+# --- cores ---
+
+# FILE VCPUS: whether it is the core of a guest of 16 MiB whose tables lead to all of its memory.
+is_core() {
+	./pvmm-core "$1" "$1.gdb" >core.out 2>&1 &&
+		grep -q "^4096 pages, $2 vCPUs; vCPU 0's tables map 4[0-9]* pages in .* runs" core.out &&
+		[ "$(grep -c '^vCPU [01]: rip 0xffffffff80[0-9a-f]*, .* kernel code' core.out)" = "$2" ] &&
+		[ "$(stat -c %s "$1.gdb")" -gt $((16 * 1024 * 1024)) ]
+}
+
+guest_start test.cfg 'extra="demo=idle"' memory=16 vcpus=2
+says '^idle: up'
+xl dump-core pvmm-test running.core >/dev/null 2>&1
+check "xl dump-core of a running guest: its page tables can be followed" is_core running.core 2
+guest_type pvmm-test vcpus
+check "... which goes on" says '^2 vCPUs are up: 0 1'
+xl destroy pvmm-test
+guest_end pvmm-test >/dev/null
+rm -f running.core*
+./pvmm-core test.cfg >core.out 2>&1
+check "what is no core is said to be none" grep -qx 'pvmm-core: test.cfg: is no core of xl dump-core' core.out
+
 # --- what comes of a crash ---
 
 boots_are() { # NUMBER
 	test "$(guest_console pvmm-test | grep -c '^idle: up')" = "$1"
 }
 
-guest_start test.cfg 'extra="demo=idle"' 'on_crash="preserve"'
+guest_start test.cfg 'extra="demo=idle"' memory=16 'on_crash="preserve"'
 says '^idle: up'
 guest_type pvmm-test panic
 check "on_crash=preserve: the guest stays, crashed" wait_for state_is c
-check "... its memory too" test "$(field 3)" = 64
+check "... its memory too" test "$(field 3)" = 16
+xl dump-core pvmm-test crashed.core >/dev/null 2>&1
+check "... for a core" is_core crashed.core 1
+rm -f crashed.core*
 xl destroy pvmm-test
 guest_end pvmm-test >/dev/null
 
