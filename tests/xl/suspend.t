@@ -8,7 +8,6 @@
 . ./tap.sh
 . ./suspend.sh
 
-CYCLES=${CYCLES:-3}
 
 try() { # TEXT COMMAND...: as check, with the reason
 	_text=$1
@@ -19,7 +18,7 @@ try() { # TEXT COMMAND...: as check, with the reason
 for vcpus in 1 2; do
 	try "vcpus=$vcpus: a guest at work" load_start memory=32 vcpus=$vcpus
 	try "... tells dom0's time" load_clock
-	for i in $(seq "$CYCLES"); do
+	for i in $(seq $vcpus); do
 		try "... xl save -c, $i" cycle copy
 		try "... xl save and xl restore, $i" cycle save
 	done
