@@ -105,7 +105,9 @@ $(GUEST): $(GUEST_OBJ) $(LIB) arch-xen/pvmm.lds tools/mksymbols.sh
 	$(Q)$(CC) -c $@.symbols.S -o $@.symbols.o
 	$(Q)$(LINK) -o $@ $(GUEST_OBJ) $@.symbols.o $(LIB)
 
-include tests/hosted.mk
+VERSION = 0.1
+
+include tests/hosted.mk tools/tools.mk
 HOSTED_ENV = CMOCKA_MESSAGE_OUTPUT=TAP ASAN_OPTIONS=detect_stack_use_after_return=0 UBSAN_OPTIONS=print_stacktrace=1
 HOSTED_RUN = timeout -k 5 $(HOSTED_TIMEOUT)
 
@@ -217,8 +219,6 @@ compile_commands: ## writes compile_commands.json for editors
 			"$(CC) $(KERNEL_CFLAGS) -Iguest -c $$f"; sep=,; done; echo ']'; } > compile_commands.json
 
 # --- installing ---
-
-VERSION = 0.1
 
 install: all ## DESTDIR= PREFIX=: library, headers, kernel image, xl configurations
 	install -d $(DESTDIR)$(PREFIX)/include/pvmm/x86_64 \

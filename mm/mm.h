@@ -4,6 +4,7 @@
 #define PVMM_MM_INTERNAL_H
 
 #include <pvmm/mm.h>
+#include <pvmm/owner.h>
 #include <pvmm/space.h>
 #include <pvmm/stray.h>
 
@@ -14,6 +15,10 @@ void regions_init(void);
 
 /* The allocator's part of the audit: its lists against the page database. Returns problems. */
 unsigned int alloc_audit(void);
+
+/* For inspect.c: where owner.c keeps its stacks. */
+extern struct pvmm_owner_stack *owner_stacks;
+extern uint32_t owner_nr_stacks;
 
 /* The contents of pages in the direct map. */
 static inline void page_zero(struct pvmm_page *page)

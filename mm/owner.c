@@ -9,11 +9,12 @@
 #include <pvmm/log.h>
 #include <pvmm/owner.h>
 #include <pvmm/spinlock.h>
+#include "mm.h"
 
 /* Guards filling a slot of the stack table. Taken with the allocator's lock not held. */
 static struct pvmm_spinlock lock = PVMM_SPINLOCK_INIT;
-static struct pvmm_owner_stack *stacks;
-static uint32_t nr_stacks;
+struct pvmm_owner_stack *owner_stacks;
+uint32_t owner_nr_stacks;
 
 /* Frames of the record keeping and of the allocator itself: not what the reader wants to see. */
 #define OWN_FRAMES 1
@@ -27,8 +28,8 @@ void pvmm_owner_init(struct pvmm_owner_stack *storage, uint32_t nr)
 {
 	if (!nr || (nr & (nr - 1)))
 		pvmm_panic("%u stacks for the page-owner records: not a power of two", nr);
-	stacks = storage;
-	nr_stacks = nr;
+	owner_stacks = storage;
+	owner_nr_stacks = nr;
 }
 
 static uint32_t stack_hash(const uintptr_t *callers, uint32_t nr)
@@ -66,9 +67,9 @@ static void fill(struct pvmm_owner_stack *stack, const uintptr_t *callers, uint3
  */
 static uint32_t find_stack(const uintptr_t *callers, uint32_t nr, uint32_t hash, bool add)
 {
-	for (uint32_t i = 0; i < nr_stacks; i++) {
-		uint32_t slot = (hash + i) & (nr_stacks - 1);
-		struct pvmm_owner_stack *stack = &stacks[slot];
+	for (uint32_t i = 0; i < owner_nr_stacks; i++) {
+		uint32_t slot = (hash + i) & (owner_nr_stacks - 1);
+		struct pvmm_owner_stack *stack = &owner_stacks[slot];
 
 		if (!__atomic_load_n(&stack->nr, __ATOMIC_ACQUIRE)) {
 			if (!add)
@@ -106,14 +107,14 @@ __attribute__((noinline)) static uint32_t this_stack(void)
 
 uint32_t pvmm_owner_note_stack(void)
 {
-	return nr_stacks ? this_stack() : 0;
+	return owner_nr_stacks ? this_stack() : 0;
 }
 
 void pvmm_owner_note_alloc(pfn_t pfn, uint64_t nr_pages)
 {
 	uint32_t number;
 
-	if (!nr_stacks)
+	if (!owner_nr_stacks)
 		return;
 	number = this_stack();
 	for (uint64_t i = 0; i < nr_pages; i++)
@@ -124,7 +125,7 @@ void pvmm_owner_note_free(pfn_t pfn, uint64_t nr_pages)
 {
 	uint32_t number;
 
-	if (!nr_stacks)
+	if (!owner_nr_stacks)
 		return;
 	number = this_stack();
 	for (uint64_t i = 0; i < nr_pages; i++)
@@ -133,17 +134,17 @@ void pvmm_owner_note_free(pfn_t pfn, uint64_t nr_pages)
 
 const struct pvmm_owner_stack *pvmm_owner_stack(uint32_t number)
 {
-	return number && number <= nr_stacks ? &stacks[number - 1] : NULL;
+	return number && number <= owner_nr_stacks ? &owner_stacks[number - 1] : NULL;
 }
 
 const struct pvmm_owner_stack *pvmm_owner_allocated(pfn_t pfn)
 {
-	return nr_stacks ? pvmm_owner_stack(owner_of(pfn)->allocated) : NULL;
+	return owner_nr_stacks ? pvmm_owner_stack(owner_of(pfn)->allocated) : NULL;
 }
 
 const struct pvmm_owner_stack *pvmm_owner_freed(pfn_t pfn)
 {
-	return nr_stacks ? pvmm_owner_stack(owner_of(pfn)->freed) : NULL;
+	return owner_nr_stacks ? pvmm_owner_stack(owner_of(pfn)->freed) : NULL;
 }
 
 /* Where the lines of a report go on, behind its second column, and where they are broken. */

@@ -13,12 +13,12 @@
 
 /* Guards the tree. Inside a vmap pool's lock; nothing is locked inside it. */
 static struct pvmm_spinlock lock = PVMM_SPINLOCK_INIT;
-static struct vmap_range *root;
+struct vmap_range *vmap_tree_root;
 static uint64_t nr_ranges, nr_steps;
 
 void vmap_tree_init(void)
 {
-	root = NULL;
+	vmap_tree_root = NULL;
 	nr_ranges = nr_steps = 0;
 }
 
@@ -228,15 +228,15 @@ bool vmap_tree_take(struct vmap_range *range, const struct vmap_wish *wish)
 
 	padded.nr_pages += odd_align ? wish->align - 1 : 0;
 	pvmm_spin_lock(&lock);
-	start = find_gap(root, &padded, wish->low, wish->high);
+	start = find_gap(vmap_tree_root, &padded, wish->low, wish->high);
 	if (start == UINT64_MAX && odd_align)
-		start = find_gap(root, wish, wish->low, wish->high);
+		start = find_gap(vmap_tree_root, wish, wish->low, wish->high);
 	if (start != UINT64_MAX) {
 		range->start = start;
 		range->end = start + wish->nr_pages;
 		range->left = range->right = NULL;
 		update(range);
-		root = insert(root, range);
+		vmap_tree_root = insert(vmap_tree_root, range);
 		nr_ranges++;
 	}
 	pvmm_spin_unlock(&lock);
@@ -246,7 +246,7 @@ bool vmap_tree_take(struct vmap_range *range, const struct vmap_wish *wish)
 void vmap_tree_give(struct vmap_range *range)
 {
 	pvmm_spin_lock(&lock);
-	root = remove(root, range);
+	vmap_tree_root = remove(vmap_tree_root, range);
 	nr_ranges--;
 	pvmm_spin_unlock(&lock);
 }
@@ -256,7 +256,7 @@ struct vmap_range *vmap_tree_find(uint64_t page)
 	struct vmap_range *n;
 
 	pvmm_spin_lock(&lock);
-	for (n = root; n && (page < n->start || page >= n->end);)
+	for (n = vmap_tree_root; n && (page < n->start || page >= n->end);)
 		n = page < n->start ? n->left : n->right;
 	pvmm_spin_unlock(&lock);
 	return n;
@@ -291,7 +291,7 @@ static void visit_below(const struct vmap_range *n,
 void vmap_tree_visit(void (*visit)(const struct vmap_range *range, void *ctx), void *ctx)
 {
 	pvmm_spin_lock(&lock);
-	visit_below(root, visit, ctx);
+	visit_below(vmap_tree_root, visit, ctx);
 	pvmm_spin_unlock(&lock);
 }
 
@@ -331,7 +331,7 @@ unsigned int vmap_tree_audit(void)
 	uint64_t nr = 0;
 
 	pvmm_spin_lock(&lock);
-	problems = audit(root, &nr);
+	problems = audit(vmap_tree_root, &nr);
 	if (nr != nr_ranges) {
 		pvmm_log(PVMM_ERROR, "audit: the vmap tree has %llu ranges, counted as %llu",
 			 (unsigned long long)nr, (unsigned long long)nr_ranges);

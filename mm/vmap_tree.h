@@ -36,6 +36,9 @@ struct vmap_place {
 	bool is_chunk;
 };
 
+/* For mm/inspect.c: nobody else's. */
+extern struct vmap_range *vmap_tree_root;
+
 /* Empties the tree. */
 void vmap_tree_init(void);
 
