@@ -71,6 +71,7 @@ static void find_culprit(struct session *s, const struct search_result *result,
 		frame->is_found = true;
 		frame->va = f[i].at[0].va;
 		naming_place(&s->naming, frame->va, frame->pfn, &place);
+		frame->is_own_place = place.is_own_place;
 		snprintf(frame->place, sizeof(frame->place), "%s", place.text);
 	}
 }
@@ -215,7 +216,8 @@ static int take_suspects(struct session *s, const struct suspect *suspects, size
 			continue;
 		judged.pfn = reader_pfn(&s->reader, judged.mfn);
 		find_culprit(s, result, &judged);
-		if (!judged.is_found)
+		/* A kernel takes the direct map's writable place away first of all. */
+		if (!judged.is_found || judged.is_own_place)
 			continue;
 		frame = add_frame(s->look, empty ? LOOK_EMPTY : LOOK_SUSPECT, judged.mfn);
 		if (!frame)

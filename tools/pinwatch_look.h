@@ -28,7 +28,8 @@ struct look_frame {
 	unsigned int level; /* that it was to have; 0: not known, or no table */
 	bool is_own;	    /* the domain's memory */
 	/* The first writable mapping that Xen counts. */
-	bool is_found, has_place;
+	bool is_found;
+	bool is_own_place; /* it is where the direct map has just this frame */
 	uint64_t va;
 	char place[PLACE_TEXT]; /* may come from the domain: print it escaped */
 	uint64_t nr_found;

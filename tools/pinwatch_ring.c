@@ -2,6 +2,7 @@
 /* See pinwatch_ring.h. Owns the line that is not complete yet. */
 #include <errno.h>
 #include <stddef.h>
+#include <string.h>
 #include "pinwatch_ring.h"
 
 /* So that signals and other domains are seen to while a console is written all the time. */
@@ -14,7 +15,12 @@ void ring_init(struct ring *ring, ring_read_fn *read, void *ctx)
 
 static void end_line(struct ring *ring, const struct ring_events *events)
 {
+	static const char mark[] = "(XEN) ";
+
 	ring->line[ring->len] = 0;
+	/* Behind a gap, only the mark of a line's start tells that this is a whole one. */
+	if (!strncmp(ring->line, mark, sizeof(mark) - 1))
+		ring->is_torn = false;
 	if (!ring->is_torn && events)
 		events->line(events->ctx, ring->line);
 	ring->is_torn = false;

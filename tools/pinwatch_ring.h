@@ -33,7 +33,7 @@ struct ring {
 	void *ctx;
 	uint32_t index;
 	bool is_started;
-	bool is_torn; /* what comes up to the next newline is the end of a line that was lost */
+	bool is_torn; /* what comes up to the next newline may be the end of a line that was lost */
 	uint32_t len;
 	char line[RING_LINE_BYTES];
 	char buf[RING_READ_BYTES];

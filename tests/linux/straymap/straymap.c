@@ -35,7 +35,7 @@ static int __init straymap_init(void)
 	if (i == nr)
 		area = straymap_make(page, nr);
 	if (area)
-		pr_notice("straymap: 0x%lx+0x%lx maps %u pages that are free now\n",
+		pr_warn("straymap: 0x%lx+0x%lx maps %u pages that are free now\n",
 			  (unsigned long)area, (unsigned long)nr * PAGE_SIZE, nr);
 	while (i > 0)
 		__free_page(page[--i]);
