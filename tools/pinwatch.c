@@ -251,25 +251,29 @@ static int take_crashes(struct pinwatch *p)
 	return nr < 0 ? nr : 0;
 }
 
-/* All that has come since the last time. */
+static void look_for_all(struct pinwatch *p)
+{
+	for (unsigned int i = 0; i < p->book.nr_open; i++)
+		look_for(p, p->book.open[i]);
+}
+
+/* What has come since the last time. 1: there is more, or -errno. */
 static int take_news(struct pinwatch *p)
 {
 	const struct ring_events events = {.ctx = p, .line = on_line, .lost = on_lost};
 	struct incident *incident;
-	int more;
+	int err, more = ring_poll(&p->ring, &events);
 
-	do {
-		more = ring_poll(&p->ring, &events);
-		for (unsigned int i = 0; i < p->book.nr_open; i++)
-			look_for(p, p->book.open[i]);
-	} while (more > 0 && !tool_stop);
-	if (more >= 0 && take_crashes(p))
-		return -EIO;
-	for (unsigned int i = 0; i < p->book.nr_open; i++)
-		look_for(p, p->book.open[i]);
+	if (more < 0)
+		return more;
+	look_for_all(p);
+	err = take_crashes(p);
+	if (err)
+		return err;
+	look_for_all(p);
 	while (!p->is_over && (incident = book_close(&p->book, now_ms())))
 		close_incident(p, incident);
-	return more < 0 ? more : 0;
+	return more;
 }
 
 static uint64_t until(uint64_t now, uint64_t then)
@@ -284,47 +288,19 @@ static int follow(struct pinwatch *p)
 
 	while (!err) {
 		uint64_t now, due, left;
+		int more = take_news(p);
 
-		err = take_news(p);
 		exec_reap(&p->exec);
 		now = now_ms();
 		left = until(now, end);
-		if (err || p->is_over || tool_stop || !left)
+		if (more < 0)
+			return more;
+		if (p->is_over || tool_stop || !left)
 			break;
 		due = until(now, book_due(&p->book));
-		err = watch_wait(p->watch, due < left ? due : left);
+		err = watch_wait(p->watch, more ? 0 : due < left ? due : left);
 	}
 	return err;
-}
-
-int pinwatch_open(struct pinwatch *p)
-{
-	char why[TOOL_ERROR_BYTES];
-
-	book_init(&p->book);
-	p->budget_ms = LOOK_BUDGET_MS;
-	p->budget_at_ms = now_ms();
-	p->tool.xen = xen_open(why);
-	if (!p->tool.xen)
-		return tool_fail(&p->tool, TOOL_NO_XEN, "%s", why);
-	p->watch = watch_open(why);
-	if (!p->watch)
-		return tool_fail(&p->tool, TOOL_NO_XEN, "%s", why);
-	ring_init(&p->ring, watch_read_ring, p->watch);
-	return 0;
-}
-
-void pinwatch_close(struct pinwatch *p)
-{
-	struct incident *incident;
-
-	while ((incident = book_take(&p->book)))
-		drop(incident);
-	if (p->watch)
-		watch_close(p->watch);
-	for (unsigned int i = 0; i < p->nr_symbols; i++)
-		symbols_free(p->symbols[i].symbols);
-	tool_close(&p->tool);
 }
 
 /* --- the ends --- */
