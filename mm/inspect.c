@@ -69,4 +69,6 @@ __attribute__((section(".pvmm_inspect"), used,
 	.symbols = (uintptr_t)pvmm_symbol_table,
 	.nr_symbols_where = ADDRESS(pvmm_symbol_count),
 	.names = (uintptr_t)pvmm_symbol_names,
+
+	.p2m_base = PVMM_P2M_BASE,
 };

@@ -145,6 +145,12 @@ static int has_its_place(struct walker *w, uint64_t direct_map, const struct cen
 	return err == -EFAULT ? 0 : err;
 }
 
+/* What must be mapped nowhere but at its place: free pages, and tables that are being built. */
+static bool is_to_be_alone(const struct census_frame *f)
+{
+	return f->flags & (CENSUS_FREE | CENSUS_UNTYPED);
+}
+
 int census_mark_strays(struct reader *r, struct census *census, uint64_t direct_map, uint64_t root)
 {
 	struct walker *w = direct_map ? malloc(sizeof(*w)) : NULL;
@@ -154,15 +160,17 @@ int census_mark_strays(struct reader *r, struct census *census, uint64_t direct_
 		walk_init(w, r, root);
 	for (size_t i = 0; i < census->nr && !err; i++) {
 		struct census_frame *f = &census->frames[i];
+		uint64_t nr = (uint64_t)f->nr_writable + f->nr_readonly;
 		bool has = false;
 
-		if (f->level && f->nr_writable)
-			f->flags |= CENSUS_STRAY;
-		if (!w || !(f->flags & CENSUS_FREE) || !(f->nr_writable + f->nr_readonly))
-			continue;
-		err = has_its_place(w, direct_map, f, &has);
-		if (f->nr_writable + f->nr_readonly > has)
-			f->flags |= CENSUS_STRAY;
+		if (!is_to_be_alone(f)) {
+			if (f->level && f->nr_writable)
+				f->flags |= CENSUS_STRAY;
+		} else if (w && nr) {
+			err = has_its_place(w, direct_map, f, &has);
+			if (nr > has)
+				f->flags |= CENSUS_STRAY;
+		}
 	}
 	free(w);
 	return err;

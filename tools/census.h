@@ -36,9 +36,9 @@ void census_free(struct census *census);
 struct census_frame *census_frame(const struct census *census, uint64_t mfn);
 
 /*
- * Marks what is suspicious: a page table with a writable mapping; and a page that the guest has on
- * its free list with a mapping besides its place in the direct map (direct_map, 0: not known, read
- * through the tables of root).
+ * Marks what is suspicious: a page table of Xen's with a writable mapping; a page that the guest's
+ * records have as free, or as a table that Xen does not know yet, with a mapping besides its place
+ * in the direct map (direct_map, 0: not known, read through the tables of root).
  */
 int census_mark_strays(struct reader *r, struct census *census, uint64_t direct_map, uint64_t root);
 

@@ -96,7 +96,7 @@ int inspect_open(struct inspect *i, struct reader *r)
 		i->nr_stacks = 0;
 	if (i->nr_symbols > MAX_SYMBOLS)
 		i->nr_symbols = 0;
-	return 0;
+	return i->block.p2m_base ? reader_use_list(r, i->walk.root, i->block.p2m_base) : 0;
 }
 
 /* --- pages and stacks --- */

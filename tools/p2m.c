@@ -169,6 +169,19 @@ static int offer_all(struct reader *r, const struct p2m *p2m, page_of_fn *page_o
 	return err;
 }
 
+int p2m_offer_list(struct reader *r, uint64_t root, uint64_t va)
+{
+	const struct dom_info *info = &r->dom->info;
+	const struct p2m p2m = {
+		.nr_pfns = info->nr_pages,
+		.root = root,
+		.va = va,
+		.word = info->width == 4 ? 4 : 8,
+	};
+
+	return offer_all(r, &p2m, page_of_list);
+}
+
 /* pfns that are believed: what the domain may own and some more, and what a tree can hold. */
 static uint64_t most_pfns(const struct dom_info *info, const struct p2m *p2m)
 {

@@ -242,8 +242,7 @@ static int take_set(struct program *p)
 		return tool_fail_reading(&p->tool, err);
 	err = p->set == SET_FREE_LIST ? inspect_mark_free(&n->inspect, &census) : 0;
 	if (!err)
-		err = census_mark_strays(&p->tool.reader, &census,
-					 p->set == SET_FREE_LIST ? naming_direct_map(n) : 0,
+		err = census_mark_strays(&p->tool.reader, &census, naming_direct_map(n),
 					 n->inspect.walk.root);
 	for (size_t i = 0; i < census.nr && !err; i++) {
 		const struct census_frame *f = &census.frames[i];
@@ -271,7 +270,7 @@ static bool is_own_place(void *ctx, const struct finding *f)
 	if (p->set == SET_NONE || f->holder != HOLDER_ENTRY || f->nr_addresses != 1)
 		return false;
 	naming_place(p->tool.naming, f->at[0].va, reader_pfn(&p->tool.reader, f->mfn), &place);
-	return place.is_own_place && (p->set == SET_FREE_LIST || !finding_is_writable(f));
+	return place.is_own_place;
 }
 
 /* The tables of another domain, if it is one whose tables can be looked at. */

@@ -111,7 +111,7 @@ int reader_read(struct reader *r, const uint64_t *mfns, unsigned int nr, void *p
 	int err = 0;
 
 	for (unsigned int i = 0; i < nr && !err; i++) {
-		ok[i] = mfns[i] == r->dom->info.shared_info;
+		ok[i] = mfns[i] != TOOL_NO_FRAME && mfns[i] == r->dom->info.shared_info;
 		if (!ok[i])
 			err = reader_is_own(r, mfns[i], &ok[i]);
 		if (ok[i])
@@ -341,6 +341,11 @@ int reader_add_tables(struct reader *r, const uint64_t *mfns, const uint8_t *lev
 	return err;
 }
 
+static void note_missing(struct reader *r)
+{
+	r->notes.missing = has_all(r) ? 0 : r->dom->info.nr_pages - r->own.nr;
+}
+
 static int find_all(struct reader *r)
 {
 	int err = read_vcpus(r);
@@ -353,8 +358,23 @@ static int find_all(struct reader *r)
 		err = close_over_tables(r);
 	if (!err)
 		sort_tables(r);
-	if (!has_all(r))
-		r->notes.missing = r->dom->info.nr_pages - r->own.nr;
+	note_missing(r);
+	return err;
+}
+
+int reader_use_list(struct reader *r, uint64_t root, uint64_t va)
+{
+	int err = 0;
+
+	if (!has_all(r)) {
+		err = p2m_offer_list(r, root, va);
+		if (!err)
+			err = reader_flush(r);
+		if (!err)
+			err = close_over_tables(r);
+		sort_tables(r);
+		note_missing(r);
+	}
 	return err;
 }
 

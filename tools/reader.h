@@ -73,6 +73,9 @@ struct reader {
 int reader_open(struct reader *r, struct dom *dom, const struct reader_options *options);
 void reader_close(struct reader *r);
 
+/* Learns of more frames from a p2m at va that the domain has not published, if some are missing. */
+int reader_use_list(struct reader *r, uint64_t root, uint64_t va);
+
 /* Whether the frame is the domain's own memory. Asks Xen if nobody has. */
 int reader_is_own(struct reader *r, uint64_t mfn, bool *is_own);
 
@@ -117,5 +120,8 @@ int reader_progress(struct reader *r, const char *what, uint64_t done, uint64_t 
 
 /* p2m.c: offers every frame of the domain's published p2m that the m2p agrees with. */
 int p2m_offer(struct reader *r);
+
+/* The same for a list that is known of otherwise, as far as the domain's number of pages. */
+int p2m_offer_list(struct reader *r, uint64_t root, uint64_t va);
 
 #endif

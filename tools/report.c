@@ -159,14 +159,12 @@ static void print_entry(const struct report *report, FILE *out, const struct fin
 static void print_table_use(FILE *out, const struct finding *f)
 {
 	if (f->holder == HOLDER_LINEAR)
-		fprintf(out,
-			"  linear     entry of an L%u table mfn 0x%llx slot %u, of its own level\n",
-			f->level, ULL(f->table), f->slot);
+		fprintf(out, "  linear     entry of an L%u table of its own level, ", f->level);
 	else
-		fprintf(out,
-			"  used       as a table by an L%u table mfn 0x%llx slot %u, table %s%s\n",
-			f->level, ULL(f->table), f->slot, table_state_name(f->state),
-			f->changed ? ", CHANGED WHILE READING" : "");
+		fprintf(out, "  used       as a table by an L%u table, ", f->level);
+	print_frame(out, f->table, f->table_pfn);
+	fprintf(out, " slot %u, table %s%s\n", f->slot, table_state_name(f->state),
+		f->changed ? ", CHANGED WHILE READING" : "");
 }
 
 static void print_grant(FILE *out, const struct dom_grant *g)

@@ -205,12 +205,17 @@ int tool_reread(struct tool *tool)
 	return err ? err : read_domain(tool);
 }
 
-void tool_close(struct tool *tool)
+void tool_let_run(struct tool *tool)
 {
 	if (tool->is_paused_by_us && tool->dom.unpause(&tool->dom))
 		tool_fail(tool, 0, "the domain could not be unpaused: xl unpause %u",
 			  tool->dom.info.domid);
 	tool->is_paused_by_us = false;
+}
+
+void tool_close(struct tool *tool)
+{
+	tool_let_run(tool);
 	if (tool->is_open)
 		reader_close(&tool->reader);
 	if (tool->xen)

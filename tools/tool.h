@@ -48,6 +48,9 @@ int tool_fail_reading(const struct tool *tool, int err);
 /* Finds the domain, pauses it if wanted, reads what there is. TOOL_OK, or a status and a line. */
 int tool_open(struct tool *tool, const char *domain);
 
+/* Ends our pause, if there is one. */
+void tool_let_run(struct tool *tool);
+
 /* Lets everything go; the domain runs again. Good at any stage. */
 void tool_close(struct tool *tool);
 

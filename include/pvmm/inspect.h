@@ -55,6 +55,9 @@ struct pvmm_inspect {
 
 	/* Functions, sorted: two words of 32 bits each, from kernel_base and into the names. */
 	uint64_t symbols, nr_symbols_where, names;
+
+	/* The p2m: a word of 8 bytes for each pfn. */
+	uint64_t p2m_base;
 };
 
 #endif

@@ -16,6 +16,41 @@ bool matrix_check(bool ok, const char *name, const char *text, int line)
 	return suite_check(ok, text, name, line);
 }
 
+/* Which cells somebody in dom0 wants to look at: the suites "outside" and "outside-all". */
+static enum { SHOW_NONE, SHOW_FEW, SHOW_ALL } shown;
+static unsigned int nr_shown;
+
+/* For each kind: noticed by a pin and by a free; and what is gone when it is repaired. */
+static bool is_among_few(void)
+{
+	if (cell.action == PVMM_ACTION_REPORT)
+		return cell.way == MATRIX_PIN || cell.way == MATRIX_FREE;
+	return cell.action == PVMM_ACTION_FIX && cell.way == MATRIX_PIN;
+}
+
+/* Says what there is to be seen, and waits for a line on the console (tests/xl/tools.t). */
+void matrix_show(const char *name, const struct matrix_kind *kind, pfn_t page, bool is_mapped)
+{
+	struct pvmm_walk w;
+	char key = 0;
+
+	if (shown == SHOW_NONE || (shown == SHOW_FEW && !is_among_few()))
+		return;
+	if (kind->unseen) {
+		pvmm_print("outside: %u unseen pfn 0x%llx of %s\n", ++nr_shown,
+			   (unsigned long long)pfn_x(page), name);
+	} else {
+		w = pvmm_pt_walk(kind->space->root, kind->va());
+		pvmm_print("outside: %u %s pfn 0x%llx va 0x%llx table 0x%llx slot %u of %s\n",
+			   ++nr_shown, is_mapped ? "mapped" : "gone",
+			   (unsigned long long)pfn_x(page), (unsigned long long)kind->va(),
+			   (unsigned long long)pfn_x(w.step[1].table), w.step[1].slot, name);
+	}
+	while (key != '\n' && key != '\r')
+		if (!pvmm_console_read(&key, 1))
+			pvmm_console_wait(1000000000);
+}
+
 /* One test for each kind, in the order of matrix_kinds. */
 static void in_the_direct_map(void)
 {
@@ -154,4 +189,37 @@ const struct suite suite_matrix = {
 			 a_ring_that_is_freed},
 			{NULL, NULL},
 		},
+};
+
+/* Each cell stands still until dom0 has looked. */
+static void show(bool all)
+{
+	shown = all ? SHOW_ALL : SHOW_FEW;
+	for (const struct matrix_kind *kind = matrix_kinds; kind->name; kind++)
+		matrix_run(kind);
+	shown = SHOW_NONE;
+}
+
+static void some_for_dom0(void)
+{
+	show(false);
+}
+
+static void all_for_dom0(void)
+{
+	show(true);
+}
+
+const struct suite suite_outside = {
+	.name = "outside",
+	.about = "cells of the matrix for somebody in dom0 to look at; not part of \"all\"",
+	.on_request = true,
+	.tests = (const struct test[]){{"cells of each kind", some_for_dom0}, {NULL, NULL}},
+};
+
+const struct suite suite_outside_all = {
+	.name = "outside-all",
+	.about = "all cells of the matrix for somebody in dom0; not part of \"all\"",
+	.on_request = true,
+	.tests = (const struct test[]){{"every cell", all_for_dom0}, {NULL, NULL}},
 };

@@ -276,6 +276,7 @@ void matrix_cell(const struct matrix_kind *kind, enum matrix_way way, enum pvmm_
 			named(-XEN_EINVAL);
 		is_dealt_with(err);
 	}
+	matrix_show(cell.name, kind, cell.page, kind->unseen || still_mapped());
 	end(&before);
 }
 

@@ -56,4 +56,11 @@ void matrix_run(const struct matrix_kind *kind);
 /* Provided by whoever runs it: notes an outcome and returns it. */
 bool matrix_check(bool ok, const char *cell, const char *text, int line);
 
+/*
+ * ... and told of each cell with a mapping when it has been dealt with, before what is left of it
+ * is taken away. is_mapped: the entry at va still maps the page; of a kind that is unseen it always
+ * does, and va is 0.
+ */
+void matrix_show(const char *cell, const struct matrix_kind *kind, pfn_t page, bool is_mapped);
+
 #endif
