@@ -267,7 +267,7 @@ bool vmap_tree_next(uint64_t page, struct vmap_place *place)
 	const struct vmap_range *best = NULL;
 
 	pvmm_spin_lock(&lock);
-	for (const struct vmap_range *n = root; n;) {
+	for (const struct vmap_range *n = vmap_tree_root; n;) {
 		if (page < n->end)
 			best = n;
 		n = page < n->end ? n->left : n->right;

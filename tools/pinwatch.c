@@ -143,6 +143,8 @@ static void look_for(struct pinwatch *p, struct incident *incident)
 	}
 	incident->nr_looked = incident->nr_frames;
 	dom.close(&dom);
+	if (err == -EINTR)
+		snprintf(look->why, sizeof(look->why), "stopped");
 	if (err == -ENOMEM)
 		p->nr_no_memory++;
 }
@@ -301,6 +303,36 @@ static int follow(struct pinwatch *p)
 		err = watch_wait(p->watch, more ? 0 : due < left ? due : left);
 	}
 	return err;
+}
+
+int pinwatch_open(struct pinwatch *p)
+{
+	char why[TOOL_ERROR_BYTES];
+
+	book_init(&p->book);
+	p->budget_ms = LOOK_BUDGET_MS;
+	p->budget_at_ms = now_ms();
+	p->tool.xen = xen_open(why);
+	if (!p->tool.xen)
+		return tool_fail(&p->tool, TOOL_NO_XEN, "%s", why);
+	p->watch = watch_open(why);
+	if (!p->watch)
+		return tool_fail(&p->tool, TOOL_NO_XEN, "%s", why);
+	ring_init(&p->ring, watch_read_ring, p->watch);
+	return 0;
+}
+
+void pinwatch_close(struct pinwatch *p)
+{
+	struct incident *incident;
+
+	while ((incident = book_take(&p->book)))
+		drop(incident);
+	if (p->watch)
+		watch_close(p->watch);
+	for (unsigned int i = 0; i < p->nr_symbols; i++)
+		symbols_free(p->symbols[i].symbols);
+	tool_close(&p->tool);
 }
 
 /* --- the ends --- */
