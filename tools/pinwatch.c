@@ -405,6 +405,11 @@ int pinwatch_check(struct pinwatch *p, const char *domain)
 		return tool_fail(&p->tool, TOOL_NO_DOMAIN, "no domain %s", domain);
 	if (p->tool.dom.info.is_hvm)
 		return tool_fail(&p->tool, TOOL_WRONG_KIND, "domain %s is no PV domain", domain);
+	if (p->tool.dom.info.is_self && !p->force)
+		return tool_fail(&p->tool, TOOL_WRONG_KIND,
+				 "domain %s is the one this runs in, and changes while it is read: "
+				 "--force looks all the same",
+				 domain);
 	p->nr_given = 0;
 	incident = book_crash(&p->book, domid, now_ms(), time(NULL), &err);
 	if (!incident || !obtain_look(incident))

@@ -68,7 +68,7 @@ void story_verdict(const struct story *story, char verdict[VERDICT_BYTES])
 		snprintf(verdict, VERDICT_BYTES, "%s",
 			 line_kind_meaning(incident->facts[0].line.kind));
 	} else {
-		snprintf(verdict, VERDICT_BYTES, "the domain has crashed");
+		snprintf(verdict, VERDICT_BYTES, "nothing was said of a refusal");
 	}
 }
 
