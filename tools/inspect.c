@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "inspect.h"
+#include "text.h"
 
 /* Where kernels of this library are (pvmm/x86_64/layout.h), and how far the block is looked for. */
 #define KERNEL_BASE    0xffffffff80000000ULL
@@ -163,12 +164,14 @@ static const char *state_name(const struct inspect *i, unsigned int state)
 
 static void read_name(struct inspect *i, uint64_t va, char *name)
 {
-	memset(name, 0, INSPECT_NAME);
-	for (unsigned int n = 0; va && n + 1 < INSPECT_NAME; n++)
-		if (walk_read(&i->walk, va + n, &name[n], 1) || !name[n]) {
-			name[n] = 0;
+	char raw[INSPECT_RAW] = "";
+
+	for (unsigned int n = 0; va && n + 1 < INSPECT_RAW; n++)
+		if (walk_read(&i->walk, va + n, &raw[n], 1) || !raw[n]) {
+			raw[n] = 0;
 			break;
 		}
+	text_escape(name, INSPECT_NAME, raw);
 }
 
 static int read_area(struct inspect *i, uint64_t at, uint64_t va, struct inspect_area *area)

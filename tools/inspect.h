@@ -12,7 +12,9 @@
 #include "walk.h"
 
 #define INSPECT_DEPTH 16u
-#define INSPECT_NAME  64u
+/* Names are escaped (text.h) when they are read: so long at most, and so much room. */
+#define INSPECT_RAW  48u
+#define INSPECT_NAME (4 * INSPECT_RAW)
 
 struct inspect {
 	bool is_known; /* the domain is such a kernel, and its tables could be walked */

@@ -102,10 +102,10 @@ static void name_image(struct naming *n, uint64_t va, struct place *p, const cha
 	say(p, region, "%s%s%s", what, *name ? ", " : "", name);
 }
 
-static void name_direct(struct place *p, uint64_t index, uint64_t pfn)
+static void name_direct(struct place *p, uint64_t index, uint64_t pfn, const char *guess)
 {
 	p->is_own_place = index == pfn;
-	say(p, "direct-map", "direct map, %s pfn 0x%llx",
+	say(p, "direct-map", "direct map%s, %s pfn 0x%llx", guess,
 	    p->is_own_place ? "its own place," : "in the place of", ULL(index));
 }
 
@@ -131,7 +131,7 @@ static void name_pvmm(struct naming *n, uint64_t va, uint64_t pfn, struct place 
 	if (va < USER_END)
 		say(p, "user", "user half of an address space");
 	else if (va - b->directmap_base < b->directmap_bytes)
-		name_direct(p, (va - b->directmap_base) >> TOOL_PAGE_SHIFT, pfn);
+		name_direct(p, (va - b->directmap_base) >> TOOL_PAGE_SHIFT, pfn, "");
 	else if (va - b->vmap_base < b->vmap_bytes)
 		name_area(n, va, p);
 	else if (va - b->kmap_base < b->kmap_bytes)
@@ -176,7 +176,7 @@ static void name_linux_64(struct naming *n, uint64_t va, uint64_t pfn, struct pl
 	else if (va >= XEN_START && va < XEN_END)
 		say(p, "xen", "Xen's own range");
 	else if (va - l->page_offset < DIRECT_BYTES && va < l->vmalloc)
-		name_direct(p, (va - l->page_offset) >> TOOL_PAGE_SHIFT, pfn);
+		name_direct(p, (va - l->page_offset) >> TOOL_PAGE_SHIFT, pfn, guess);
 	else if (va - l->vmalloc < VMALLOC_BYTES)
 		name_linux_area(n, va, p, guess);
 	else if (va - l->vmemmap < VMEMMAP_BYTES)

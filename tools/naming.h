@@ -21,11 +21,11 @@ struct naming {
 	struct linux_guest linux_guest;
 };
 
-#define PLACE_TEXT 224u
+#define PLACE_TEXT 320u
 
 struct place {
 	const char *region;    /* one word, for programs */
-	char text[PLACE_TEXT]; /* in words; holds what the domain says, so print it escaped */
+	char text[PLACE_TEXT]; /* in words, escaped where the domain has its say */
 	bool is_own_place;     /* the direct map's place for just this frame */
 	bool has_area;	       /* of a kernel of this library */
 	struct inspect_area area;

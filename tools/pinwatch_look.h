@@ -31,7 +31,7 @@ struct look_frame {
 	bool is_found;
 	bool is_own_place; /* it is where the direct map has just this frame */
 	uint64_t va;
-	char place[PLACE_TEXT]; /* may come from the domain: print it escaped */
+	char place[PLACE_TEXT]; /* escaped where the domain has its say */
 	uint64_t nr_found;
 	char *text, *json; /* all holders; what is from the domain is escaped in them */
 };

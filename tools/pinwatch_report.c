@@ -156,9 +156,7 @@ static void print_brief(FILE *out, const struct look_frame *frame)
 	fputs("  also     ", out);
 	print_frame_number(out, frame->mfn, frame->pfn);
 	if (frame->is_found) {
-		fprintf(out, ": mapped writable at 0x%llx, ", ULL(frame->va));
-		text_escaped(out, frame->place);
-		fputs("\n", out);
+		fprintf(out, ": mapped writable at 0x%llx, %s\n", ULL(frame->va), frame->place);
 	} else {
 		fprintf(out, ": %s\n", not_found(frame));
 	}
@@ -242,8 +240,7 @@ static void print_head(const struct story *story, FILE *out)
 	fprintf(out, "incident %llu: domain %u \"", ULL(incident->number), incident->domid);
 	text_escaped(out, story->name);
 	fprintf(out, "\": %s%s%s\n", verdict,
-		incident->has_crashed && incident->nr_frames + incident->nr_facts ? "; crashed"
-										  : "",
+		incident->has_crashed ? "; the domain has crashed" : "",
 		story->is_repeated ? " (as before)" : "");
 	fprintf(out, "  when     %s", time);
 	if (incident->vcpu != LINE_NONE)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * See report.h. What comes from the domain (its name, names of areas and functions) is printed
- * escaped.
+ * See report.h. What comes from the domain is escaped: its name here, names of areas and functions
+ * where they are read.
  */
 #include <string.h>
 #include "report.h"
@@ -77,7 +77,7 @@ static void print_stack(const struct report *report, FILE *out, const char *labe
 			column = INDENT;
 		}
 		fputs(i ? " < " : "", out);
-		text_escaped(out, name);
+		fputs(name, out);
 		column += len;
 	}
 	fputs("\n", out);
@@ -115,9 +115,7 @@ static void print_place(const struct report *report, FILE *out, const struct fin
 	struct place place;
 
 	naming_place(report->naming, a->va, pfn, &place);
-	fputs("             in the ", out);
-	text_escaped(out, place.text);
-	fputs("\n", out);
+	fprintf(out, "             in the %s\n", place.text);
 	if (place.has_area) {
 		print_stack(report, out, "  mapped by  ", place.area.maker);
 		if (place.area.given_up_ns)

@@ -15,6 +15,9 @@
 #define MAX_LINKS 1000000u
 #define MAX_STEPS 20000u
 
+/* With more links than this, a change of an upper table is taken to matter. */
+#define COMPARED_LINKS 10000u
+
 /* Passes over all tables before the reader takes what it has. */
 #define MAX_ROUNDS 3u
 
@@ -32,8 +35,8 @@ struct pass {
 	struct link *links; /* by child */
 	size_t nr_links, max_links;
 	size_t max_findings;
-	size_t first;  /* finding of this search; those before it are another domain's */
-	bool is_stale; /* tables have changed where it matters */
+	size_t first;		 /* finding of this search; those before it are another domain's */
+	uint64_t changed_before; /* by the searches before this one */
 	bool is_foreign;
 };
 
@@ -237,12 +240,36 @@ static int read_all(struct pass *p)
 
 /* --- the second look --- */
 
-/* A table has changed: which findings are not so any more, and are there others now? */
-static void note_change(struct pass *p, const struct table *t, const uint64_t *entries)
+/* Whether an entry that is there now, or was, leads elsewhere than in the pass. */
+static bool has_other_links(const struct pass *p, const struct table *t, const uint64_t *entries)
 {
 	uint64_t before = 0, now = 0;
 
-	p->result->changed_tables++;
+	if (t->level == 1 || !frameset_has(&p->lead, t->mfn))
+		return false;
+	if (p->nr_links > COMPARED_LINKS)
+		return true;
+	for (size_t i = 0; i < p->nr_links; i++) {
+		const struct link *l = &p->links[i];
+
+		if (l->parent != t->mfn)
+			continue;
+		before++;
+		if (!entry_present(entries[l->slot]) || entry_frame(entries[l->slot]) != l->child)
+			return true;
+	}
+	for (unsigned int s = 0; s < layout_slots(p->r->layout, t->level); s++)
+		now += entry_present(entries[s]) && layout_has_slot(p->r->layout, t->level, s) &&
+		       leads_on(p, t, entries[s]);
+	return now != before;
+}
+
+/* Marks the findings that are not so any more; whether there are any, or others now. */
+static bool has_other_findings(const struct pass *p, const struct table *t, const uint64_t *entries)
+{
+	uint64_t before = 0, now = 0;
+	bool lost = false;
+
 	for (size_t i = p->first; i < p->result->nr; i++) {
 		struct finding *f = &p->result->findings[i];
 
@@ -250,14 +277,24 @@ static void note_change(struct pass *p, const struct table *t, const uint64_t *e
 			continue;
 		before++;
 		if ((entries[f->slot] ^ f->entry) & ~(ENTRY_ACCESSED | ENTRY_DIRTY))
-			p->is_stale = f->changed = true;
+			lost = f->changed = true;
 	}
+	if (t->level > 1 && (p->request->writable_only || p->is_foreign))
+		return lost;
 	for (unsigned int s = 0; s < layout_slots(p->r->layout, t->level); s++)
-		now += entry_present(entries[s]) &&
+		now += entry_present(entries[s]) && layout_has_slot(p->r->layout, t->level, s) &&
 		       frameset_has(&p->wanted, entry_frame(entries[s])) &&
 		       !(p->request->writable_only && !(entries[s] & ENTRY_RW));
-	if (now != before && !(p->request->writable_only && t->level > 1))
-		p->is_stale = true;
+	return lost || (now != before && !p->result->is_full);
+}
+
+/* What has changed matters only where it could change the answer. */
+static void note_change(struct pass *p, const struct table *t, const uint64_t *entries)
+{
+	bool findings = has_other_findings(p, t, entries);
+
+	if (findings || has_other_links(p, t, entries))
+		p->result->changed_tables++;
 }
 
 struct second_look {
@@ -429,8 +466,7 @@ static int one_round(struct pass *p)
 	frameset_free(&p->lead);
 	p->nr_links = 0;
 	p->result->nr = p->first;
-	p->result->changed_tables = 0;
-	p->is_stale = false;
+	p->result->changed_tables = p->changed_before;
 	err = frameset_init(&p->lead, p->r->dom->info.max_mfn);
 	if (!err)
 		err = read_all(p);
@@ -451,7 +487,7 @@ static int run(struct pass *p)
 	do {
 		err = one_round(p);
 		round++;
-	} while (!err && p->is_stale && round < MAX_ROUNDS);
+	} while (!err && p->result->changed_tables > p->changed_before && round < MAX_ROUNDS);
 	p->result->rounds = round;
 	for (size_t i = p->first; i < p->result->nr && !err; i++)
 		find_addresses(p, &p->result->findings[i]);
@@ -472,6 +508,7 @@ static int search_in(struct reader *r, const struct search_request *request,
 		.result = result,
 		.is_foreign = is_foreign,
 		.first = result->nr,
+		.changed_before = result->changed_tables,
 		.max_findings = request->max_findings ? request->max_findings : SEARCH_FINDINGS,
 	};
 	int err = run(&p);

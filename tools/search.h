@@ -82,7 +82,7 @@ struct search_result {
 	size_t nr, max;
 	bool is_full;		 /* there are more */
 	unsigned int rounds;	 /* that it took until the tables stood still */
-	uint64_t changed_tables; /* in the last round; 0: the picture is of one moment */
+	uint64_t changed_tables; /* after the last round, where it matters; 0: as of one moment */
 	uint64_t unread_tables;
 	uint64_t nr_tables;
 };

@@ -94,9 +94,11 @@ static bool load_text(struct symbols *s, FILE *file)
 
 	while (fgets(line, sizeof(line), file)) {
 		char name[256], type;
+		size_t digits = strspn(line, "0123456789abcdef");
 		uint64_t va;
 
-		if (sscanf(line, "%" SCNx64 " %c %255s", &va, &type, name) != 3 || !va)
+		if ((digits != 16 && digits != 8) ||
+		    sscanf(line, "%" SCNx64 " %c %255s", &va, &type, name) != 3 || !va)
 			continue;
 		if (strchr("aAuU", type))
 			continue;

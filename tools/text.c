@@ -1,16 +1,41 @@
 /* SPDX-License-Identifier: MIT */
 /* See text.h. Owns nothing. */
 #include <assert.h>
+#include <string.h>
 #include "text.h"
+
+/* Bytes that one of the text's takes, and how they look. */
+static size_t escape_byte(unsigned char c, char out[5])
+{
+	if (c >= ' ' && c < 0x7f && c != '"' && c != '\\')
+		return (size_t)snprintf(out, 5, "%c", c);
+	return (size_t)snprintf(out, 5, "\\x%02x", c);
+}
 
 void text_escaped(FILE *out, const char *text)
 {
+	char byte[5];
+
 	for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-		if (*c >= ' ' && *c < 0x7f && *c != '"' && *c != '\\')
-			putc(*c, out);
-		else
-			fprintf(out, "\\x%02x", *c);
+		escape_byte(*c, byte);
+		fputs(byte, out);
 	}
+}
+
+void text_escape(char *to, size_t room_bytes, const char *text)
+{
+	size_t at = 0;
+	char byte[5];
+
+	for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+		size_t len = escape_byte(*c, byte);
+
+		if (at + len >= room_bytes)
+			break;
+		memcpy(to + at, byte, len);
+		at += len;
+	}
+	to[at] = 0;
 }
 
 static void begin(struct json *j, const char *key)

@@ -14,6 +14,9 @@
  */
 void text_escaped(FILE *out, const char *text);
 
+/* The same into a buffer; what does not fit is left out. */
+void text_escape(char *to, size_t room_bytes, const char *text);
+
 /* A JSON document that is written as it is told. The caller says what is what. */
 struct json {
 	FILE *out;

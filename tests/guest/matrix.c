@@ -20,12 +20,10 @@ bool matrix_check(bool ok, const char *name, const char *text, int line)
 static enum { SHOW_NONE, SHOW_FEW, SHOW_ALL } shown;
 static unsigned int nr_shown;
 
-/* For each kind: noticed by a pin and by a free; and what is gone when it is repaired. */
+/* Of each kind: as it is when a pin meets it, and when that has been repaired. */
 static bool is_among_few(void)
 {
-	if (cell.action == PVMM_ACTION_REPORT)
-		return cell.way == MATRIX_PIN || cell.way == MATRIX_FREE;
-	return cell.action == PVMM_ACTION_FIX && cell.way == MATRIX_PIN;
+	return cell.way == MATRIX_PIN && cell.action != PVMM_ACTION_QUARANTINE;
 }
 
 /* Says what there is to be seen, and waits for a line on the console (tests/xl/tools.t). */

@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: MIT
 # lab: --timeout=200
 # linux: yes
-# file: tests/linux/linux.cfg
-# file: build/tools/pvmm-pinwatch
+# with: tests/linux/linux.cfg build/tools/pvmm-pinwatch
 #
 # A Linux keeps a mapping of pages that it frees; the first that becomes a page table is refused, and Linux
 # dies. pvmm-pinwatch names the address and the area: from the console's lines on a debug hypervisor, from
