@@ -132,6 +132,7 @@ static void look_for(struct pinwatch *p, struct incident *incident)
 		incident->nr_looked = incident->nr_frames;
 		return;
 	}
+	memcpy(look->name, dom.info.name, sizeof(look->name));
 	if (is_wanted(p, &dom)) {
 		bool crashed = incident->has_crashed;
 
@@ -173,6 +174,8 @@ static bool tell(struct pinwatch *p, struct incident *incident)
 		dom.close(&dom);
 	} else {
 		dom.info = (struct dom_info){.domid = incident->domid};
+		memcpy(dom.info.name, look->name, sizeof(dom.info.name));
+		memcpy(story.name, look->name, sizeof(story.name));
 		wanted = is_wanted(p, &dom);
 	}
 	if (!wanted)

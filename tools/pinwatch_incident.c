@@ -174,6 +174,10 @@ struct incident *book_line(struct book *book, const char *text, uint64_t now_ms,
 	}
 	if (line.domid > UINT16_MAX) /* the idle domain's, or nobody's */
 		return NULL;
+	/* What a toolstack, or this program, tries with another domain's pages is no PV MMU affair.
+	 */
+	if ((line.kind == LINE_ENTRY || line.kind == LINE_FOREIGN) && line.owner != line.domid)
+		return NULL;
 	incident = obtain(book, (uint32_t)line.domid, line.vcpu, now_ms, when, err);
 	if (!incident)
 		return NULL;

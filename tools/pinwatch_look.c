@@ -53,7 +53,11 @@ static bool counts(enum table_state state)
 	return state == TABLE_PINNED || state == TABLE_LOADED || state == TABLE_REFERRED;
 }
 
-/* The mapping that explains the refusal, and how many of its kind there are. */
+/*
+ * The mapping that explains the refusal, and how many of its kind there are. A page's own place in
+ * the direct map is one for want of another only: there a page is writable as soon as its kernel
+ * has taken it back.
+ */
 static void find_culprit(struct session *s, const struct search_result *result,
 			 struct look_frame *frame)
 {
@@ -66,12 +70,12 @@ static void find_culprit(struct session *s, const struct search_result *result,
 		if (!finding_is_writable(&f[i]) || !counts(f[i].state))
 			continue;
 		frame->nr_found++;
-		if (frame->is_found || !f[i].nr_addresses)
+		if ((frame->is_found && !frame->is_own_place) || !f[i].nr_addresses)
 			continue;
+		naming_place(&s->naming, f[i].at[0].va, frame->pfn, &place);
 		frame->is_found = true;
-		frame->va = f[i].at[0].va;
-		naming_place(&s->naming, frame->va, frame->pfn, &place);
 		frame->is_own_place = place.is_own_place;
+		frame->va = f[i].at[0].va;
 		snprintf(frame->place, sizeof(frame->place), "%s", place.text);
 	}
 }
@@ -325,6 +329,7 @@ int look_at(struct look *look, struct incident *incident, struct dom *dom, bool 
 	}
 	if (paused && dom->unpause(dom) && !err)
 		err = -ESRCH;
+	look->went_away = dom->refresh(dom) || dom->info.is_dying;
 	look->took_ms += now_ms() - began;
 	if (!err || err == -ENOMEM || err == -EINTR)
 		return err;

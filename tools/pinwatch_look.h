@@ -39,6 +39,8 @@ struct look_frame {
 struct look {
 	bool is_done; /* the domain's tables were read; otherwise why says why not */
 	char why[LOOK_WHY_BYTES];
+	bool went_away; /* while it was looked into: what was found may not be all */
+	char name[64];	/* of the domain: print it escaped */
 	struct look_frame frames[LOOK_FRAMES];
 	unsigned int nr_frames;
 	uint64_t more_frames;

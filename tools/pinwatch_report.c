@@ -29,7 +29,8 @@ const struct look_frame *story_culprit(const struct story *story)
 	const struct look *look = story->look;
 
 	for (unsigned int i = 0; i < look->nr_frames; i++)
-		if (look->frames[i].is_found && look->frames[i].reason != LOOK_EMPTY)
+		if (look->frames[i].is_found && !look->frames[i].is_own_place &&
+		    look->frames[i].reason != LOOK_EMPTY)
 			return &look->frames[i];
 	return NULL;
 }
@@ -145,6 +146,10 @@ static void print_look_frame(const struct story *story, FILE *out, const struct 
 		fprintf(out, ": %s, read-only for the kernel, but mapped writable, too\n",
 			frame->reason == LOOK_EMPTY ? "empty" : what);
 	}
+	if (frame->is_own_place)
+		fputs("    its own place in the direct map is all: the kernel has taken it back, or never made "
+		      "it read-only\n",
+		      out);
 	if (frame->text && (frame->is_found || !frame->level))
 		print_report(out, frame->text);
 	else
@@ -183,6 +188,9 @@ static void print_look(const struct story *story, FILE *out)
 		      out);
 	if (look->notes && *look->notes)
 		fputs(look->notes, out);
+	if (look->went_away)
+		fputs("note: the domain went away meanwhile (on_crash=\"preserve\" keeps a crashed one)\n",
+		      out);
 	if (look->is_done)
 		fprintf(out, "  looked   through %llu page tables in %llu ms; kernel: %s\n",
 			ULL(look->nr_tables), ULL(look->took_ms), look->kernel);
@@ -364,6 +372,7 @@ static void json_look(struct json *j, const struct look *look)
 	else
 		json_string(j, "kernel", look->kernel);
 	json_number(j, "took_ms", look->took_ms);
+	json_bool(j, "went_away", look->went_away);
 	json_array(j, "frames");
 	for (unsigned int i = 0; i < look->nr_frames; i++) {
 		const struct look_frame *f = &look->frames[i];
@@ -378,6 +387,7 @@ static void json_look(struct json *j, const struct look *look)
 		if (f->is_found) {
 			json_hex(j, "va", f->va);
 			json_string(j, "place", f->place);
+			json_bool(j, "own_place", f->is_own_place);
 		}
 		if (f->json)
 			json_raw(j, "report", f->json);

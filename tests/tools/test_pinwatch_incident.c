@@ -218,6 +218,13 @@ static void nobodys_lines(void **state)
 	assert_null(say("(XEN) arch/x86/mm.c:3642:d[IDLE]v0 mfn 38338 not pinned", 1));
 	assert_null(say("(XEN) arch/x86/mm.c:3642:d99999v0 mfn 38338 not pinned", 1));
 	assert_null(say("(XEN) Freed 664kB init memory", 1));
+	/* dom0 maps pages of a domain that is going. */
+	assert_null(say(
+		"(XEN) arch/x86/mm.c:988:d0v0 pg_owner d1 l1e_owner d0, but real_pg_owner d-1", 1));
+	assert_null(say(
+		"(XEN) arch/x86/mm.c:1040:d0v0 Error getting mfn 3a068 (pfn 00068) from L1 entry "
+		"800000003a068325 for l1e_owner d0, pg_owner d1",
+		1));
 	assert_null(say("(d1) arch/x86/mm.c:3642:d1v0 mfn 38338 not pinned", 1));
 	assert_int_equal(book.nr_open, 0);
 }

@@ -132,6 +132,27 @@ static void a_refused_frame(void **state)
 	assert_true(look.frames[3].is_own_place);
 }
 
+/* A page that its kernel has taken back is writable where it always is: that explains nothing. */
+static void its_own_place(void **state)
+{
+	uint64_t both, one;
+
+	(void)state;
+	both = direct(FRAME_PLAIN, ENTRY_RW | KERNEL);
+	one = direct(FRAME_PLAIN, ENTRY_RW | KERNEL);
+	image_map(&image, root, STRAY, both, ENTRY_RW | KERNEL);
+	refuse(one, 0xe400000000000001, 0x4000000000000000);
+	assert_int_equal(look_now(false), 0);
+	assert_true(look.frames[0].is_own_place);
+	assert_null(strstr(tell(false, "x"), "stray writable mapping"));
+	assert_non_null(strstr(said, "its own place in the direct map is all"));
+	refuse(both, 0xe400000000000002, 0x4000000000000000);
+	assert_int_equal(look_now(false), 0);
+	assert_false(look.frames[1].is_own_place);
+	assert_int_equal(look.frames[1].nr_found, 2);
+	assert_non_null(strstr(tell(false, "x"), "stray writable mapping at 0xffffc90040012000"));
+}
+
 /* The other way round: a table was to be mapped writable. */
 static void a_table_in_the_way(void **state)
 {
@@ -324,15 +345,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, finish)
 	const struct CMUnitTest tests[] = {
-		TEST(a_refused_frame),
-		TEST(a_table_in_the_way),
-		TEST(in_linux_the_area_is_named),
-		TEST(suspects),
-		TEST(a_mapping_that_counts_nothing),
-		TEST(nothing_to_suspect),
-		TEST(where_there_is_nothing_to_look_at),
-		TEST(paused_meanwhile),
-		TEST(hostile_words),
+		TEST(a_refused_frame),	  TEST(its_own_place),
+		TEST(a_table_in_the_way), TEST(in_linux_the_area_is_named),
+		TEST(suspects),		  TEST(a_mapping_that_counts_nothing),
+		TEST(nothing_to_suspect), TEST(where_there_is_nothing_to_look_at),
+		TEST(paused_meanwhile),	  TEST(hostile_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
