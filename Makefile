@@ -52,7 +52,10 @@ say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-all: $(LIB) $(GUEST) ## builds the library and the reference kernel
+all: $(LIB) $(GUEST) ## builds the library, the reference kernel, and dom0's programs where Xen's libraries are
+
+# dom0's programs (tools/tools.mk) need Xen's libraries and libdw; nothing else does.
+HAS_TOOLS := $(and $(wildcard /usr/include/xenctrl.h),$(wildcard /usr/include/elfutils/libdw.h),$(if $(INJECT),,yes))
 
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
@@ -108,6 +111,7 @@ $(GUEST): $(GUEST_OBJ) $(LIB) arch-xen/pvmm.lds tools/mksymbols.sh
 VERSION = 0.1
 
 include tests/hosted.mk tools/tools.mk
+all: $(if $(HAS_TOOLS),$(TOOLS))
 HOSTED_ENV = CMOCKA_MESSAGE_OUTPUT=TAP ASAN_OPTIONS=detect_stack_use_after_return=0 UBSAN_OPTIONS=print_stacktrace=1
 HOSTED_RUN = timeout -k 5 $(HOSTED_TIMEOUT)
 
@@ -201,7 +205,7 @@ include tests/diff.mk tests/fuzz.mk
 # --- keeping it clean ---
 
 C_FILES = $(wildcard $(foreach d,include/pvmm include/pvmm/x86_64 include/pvmm/x86_32 tests/width32 hypercall mm arch-xen guest \
-	    tests/guest tests/model tests/unit tests/matrix tests/diff tests/fuzz,$(d)/*.[ch]))
+	    tests/guest tests/model tests/unit tests/matrix tests/diff tests/fuzz tools tests/tools,$(d)/*.[ch]))
 ANALYSE = clang --analyze -Xanalyzer -analyzer-werror --analyzer-output text
 
 lint: ## format, static analysers, warnings as errors
@@ -211,6 +215,7 @@ lint: ## format, static analysers, warnings as errors
 		--enable=warning,performance,portability --suppress=nullPointerArithmeticRedundantCheck \
 		-Iinclude -D__x86_64__ $(LIB_SRC) $(GUEST_SRC)
 	$(STAGE) "clang analyzer" $(ANALYSE) -std=c11 -ffreestanding -Iinclude -Iguest $(LIB_SRC) $(GUEST_SRC)
+	$(STAGE) "clang analyzer, tools" $(ANALYSE) -std=gnu11 -Iinclude -Itools $(wildcard tools/*.c)
 	$(STAGE) "warnings" $(SUBMAKE) all hosted
 
 compile_commands: ## writes compile_commands.json for editors
@@ -220,7 +225,7 @@ compile_commands: ## writes compile_commands.json for editors
 
 # --- installing ---
 
-install: all ## DESTDIR= PREFIX=: library, headers, kernel image, xl configurations
+install: all ## DESTDIR= PREFIX=: library, headers, kernel image, xl configurations, dom0's programs
 	install -d $(DESTDIR)$(PREFIX)/include/pvmm/x86_64 \
 		$(DESTDIR)$(PREFIX)/include/pvmm/x86_32 $(DESTDIR)$(PREFIX)/lib/pvmm \
 		$(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/share/pvmm/xl-configs \
@@ -233,6 +238,9 @@ install: all ## DESTDIR= PREFIX=: library, headers, kernel image, xl configurati
 	install -m 644 README.md LICENSE docs/*.md $(DESTDIR)$(PREFIX)/share/doc/pvmm
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@KERNEL_CFLAGS@|$(FREESTANDING)|' \
 		tools/libpvmm.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/libpvmm.pc
+	$(if $(HAS_TOOLS),install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8)
+	$(if $(HAS_TOOLS),install -m 755 $(TOOLS) $(DESTDIR)$(PREFIX)/sbin)
+	$(if $(HAS_TOOLS),install -m 644 $(TOOLS_MAN) $(DESTDIR)$(PREFIX)/share/man/man8)
 	for c in xl-configs/*.cfg; do \
 		sed 's|"pvmm-guest"|"$(PREFIX)/lib/pvmm/pvmm-guest"|' $$c \
 			> $(DESTDIR)$(PREFIX)/share/pvmm/$$c; done
@@ -240,7 +248,9 @@ install: all ## DESTDIR= PREFIX=: library, headers, kernel image, xl configurati
 uninstall: ## takes away what install put there
 	rm -rf $(DESTDIR)$(PREFIX)/include/pvmm $(DESTDIR)$(PREFIX)/lib/pvmm \
 		$(DESTDIR)$(PREFIX)/share/pvmm $(DESTDIR)$(PREFIX)/share/doc/pvmm \
-		$(DESTDIR)$(PREFIX)/lib/pkgconfig/libpvmm.pc
+		$(DESTDIR)$(PREFIX)/lib/pkgconfig/libpvmm.pc \
+		$(TOOLS_PROGRAMS:%=$(DESTDIR)$(PREFIX)/sbin/%) \
+		$(TOOLS_MAN:tools/man/%=$(DESTDIR)$(PREFIX)/share/man/man8/%)
 
 clean: ## removes what was built (the laboratory's cache stays)
 	rm -rf $(BUILD) compile_commands.json

@@ -91,6 +91,7 @@ static void an_entry_of_pae(void **state)
 	page = image_frame(&image, FRAME_PLAIN);
 	image_map(&image, root, 0xc0345000, page, ENTRY_RW);
 	image_map(&image, root, 0x08048000, page, ENTRY_USER);
+	image_page(&image, root)[5] = page << 12 | ENTRY_PRESENT; /* no slot: a root has four */
 	image_publish_tree(&image);
 	assert_int_equal(look(page), 0);
 
@@ -381,6 +382,8 @@ static void everything_is_a_table(void **state)
 {
 	(void)state;
 	begin(2000, 8);
+	for (unsigned int s = 0; s < 256; s++)
+		image_page(&image, root)[s] = (IMAGE_BASE + 7ULL * s) << 12 | ENTRY_PRESENT;
 	while (image.next < image.nr) {
 		uint64_t table = image_frame(&image, (uint8_t)(1 + image.next % 4));
 
@@ -391,7 +394,8 @@ static void everything_is_a_table(void **state)
 	image.dom.info.max_mfn = 1 << 20;
 	image.dom.info.nr_pages = 3000; /* some that nothing leads to: so everything is tried */
 	assert_int_equal(look(IMAGE_BASE + 17), 0);
-	assert_true(image.nr_type_calls < 3000);
+	assert_true(reader.notes.gave_up);
+	assert_true(image.nr_type_calls < 300);
 	/* Once to follow, once to search, once to look again, for each round. */
 	assert_true(image.most_reads_of_a_page <= 1 + 2 * result.rounds);
 	assert_true(reader.nr_tables <= 2000);
@@ -495,6 +499,7 @@ static void reading_by_address(void **state)
 	image_map(&image, root, VA + 0x2000, 0x10, 0); /* another domain's */
 	image_page(&image, page)[511] = 42;
 	image_page(&image, root)[0] = 43;
+	image_page(&image, root)[256] = image_page(&image, root)[layout_slot(layout_of(8), 4, VA)];
 	assert_int_equal(reader_open(&reader, &image.dom, NULL), 0);
 	walk_init(&w, &reader, root);
 	assert_int_equal(walk_read(&w, VA + 0xff8, words, 16), 0);
@@ -502,7 +507,7 @@ static void reading_by_address(void **state)
 	assert_int_equal(words[1], 43);
 	assert_int_equal(walk_read(&w, VA + 0x1ff8, words, 16), -EFAULT);
 	assert_int_equal(walk_read(&w, VA + 0x3000, words, 8), -EFAULT);
-	assert_int_equal(walk_read(&w, 0xffff800000000000ULL, words, 8), -EFAULT); /* Xen's */
+	assert_int_equal(walk_read(&w, 0xffff800000012ff8ULL, words, 8), -EFAULT); /* Xen's */
 	assert_int_equal(walk_read(&w, UINT64_MAX - 3, words, 8), -EFAULT);
 	assert_int_equal(reader_is_own(&reader, 0x10, &ok), 0);
 	assert_false(ok);

@@ -18,12 +18,13 @@ map() {
 	"$TOOLS/pvmm-map" "$@"
 }
 
-# As nobody, where the shell of a real host or busybox can do that.
+# As nobody; where setpriv cannot do that, busybox's start-stop-daemon asks for a user of that name.
 unprivileged() {
 	if setpriv --reuid=65534 true 2>/dev/null; then
 		setpriv --reuid=65534 "$TOOLS/pvmm-aliases" "$@"
 	else
-		start-stop-daemon -S -c 65534:65534 -x "$TOOLS/pvmm-aliases" -- "$@"
+		[ -e /etc/passwd ] || echo 'nobody:x:65534:65534::/:/bin/sh' >/etc/passwd
+		start-stop-daemon -S -c nobody -x "$TOOLS/pvmm-aliases" -- "$@"
 	fi
 }
 
