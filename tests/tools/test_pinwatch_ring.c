@@ -156,6 +156,13 @@ static void a_slow_reader_is_told(void **state)
 	poll_ring();
 	assert_string_equal(got, "as before|");
 	assert_int_equal(nr_losses, 1);
+	/* Not even where the half shows its start. */
+	print("(XEN) half of ");
+	poll_ring();
+	print("a line ...................................................................\nafter\n");
+	poll_ring();
+	assert_string_equal(got, "after|");
+	assert_int_equal(nr_losses, 2);
 }
 
 static void somebody_clears_it(void **state)

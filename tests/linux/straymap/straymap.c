@@ -36,7 +36,7 @@ static int __init straymap_init(void)
 		area = straymap_make(page, nr);
 	if (area)
 		pr_warn("straymap: 0x%lx+0x%lx maps %u pages that are free now\n",
-			  (unsigned long)area, (unsigned long)nr * PAGE_SIZE, nr);
+			(unsigned long)area, (unsigned long)nr * PAGE_SIZE, nr);
 	while (i > 0)
 		__free_page(page[--i]);
 	return area ? 0 : -ENOMEM;
