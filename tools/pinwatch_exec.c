@@ -58,7 +58,7 @@ static void set_environment(const struct story *story)
 
 	story_verdict(story, verdict);
 	set("PINWATCH_INCIDENT", "%llu", (unsigned long long)incident->number);
-	set("PINWATCH_KIND", "%s", incident->is_crash_only ? "crash" : "refusal");
+	set("PINWATCH_KIND", "%s", story_kind(story));
 	set("PINWATCH_CRASHED", "%d", incident->has_crashed);
 	set("PINWATCH_DOMID", "%u", incident->domid);
 	set("PINWATCH_NAME", "%s", story->name);

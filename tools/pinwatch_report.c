@@ -35,6 +35,13 @@ const struct look_frame *story_culprit(const struct story *story)
 	return NULL;
 }
 
+const char *story_kind(const struct story *story)
+{
+	if (!story->incident->is_crash_only)
+		return "refusal";
+	return story->incident->has_crashed ? "crash" : "check";
+}
+
 static void print_level(char *buf, size_t len_bytes, unsigned int level)
 {
 	if (level)
@@ -407,7 +414,7 @@ void story_json(const struct story *story, FILE *out)
 	json_object(&j, NULL);
 	json_number(&j, "version", 1);
 	json_number(&j, "incident", incident->number);
-	json_string(&j, "kind", incident->is_crash_only ? "crash" : "refusal");
+	json_string(&j, "kind", story_kind(story));
 	json_string(&j, "verdict", verdict);
 	json_number(&j, "time", (uint64_t)incident->when);
 	json_number(&j, "domid", incident->domid);

@@ -21,6 +21,9 @@ struct story {
 /* One line, printable ASCII without quotes: what is the matter. */
 void story_verdict(const struct story *story, char verdict[VERDICT_BYTES]);
 
+/* "refusal", "crash" without one, or "check" of a domain that runs. */
+const char *story_kind(const struct story *story);
+
 void story_text(const struct story *story, FILE *out);
 void story_json(const struct story *story, FILE *out); /* one line */
 

@@ -20,7 +20,8 @@ static struct exec exec_state;
 static int begin(void **state)
 {
 	(void)state;
-	incident = (struct incident){.number = 7, .domid = 3, .vcpu = 2, .is_crash_only = true};
+	incident = (struct incident){
+		.number = 7, .domid = 3, .vcpu = 2, .is_crash_only = true, .has_crashed = true};
 	look = (struct look){.nr_frames = 1};
 	look.frames[0] = (struct look_frame){
 		.reason = LOOK_SUSPECT,
