@@ -42,6 +42,9 @@ int naming_open(struct naming *n, struct reader *r, struct symbols *symbols)
 	n->reader = r;
 	n->symbols = symbols;
 	n->kernel = KERNEL_UNKNOWN;
+	n->image_end = symbols_address(symbols, "_end");
+	if (!n->image_end)
+		n->image_end = MODULES_START;
 	err = inspect_open(&n->inspect, r);
 	if (err)
 		return err;
@@ -172,7 +175,7 @@ static void name_linux_64(struct naming *n, uint64_t va, uint64_t pfn, struct pl
 			  const char *guess)
 {
 	const struct linux_guest *l = &n->linux_guest;
-	uint64_t end = symbols_address(n->symbols, "_end"), modules = end ? end : MODULES_START;
+	uint64_t modules = n->image_end;
 
 	if (va < USER_END)
 		say(p, "user", "user half");

@@ -17,6 +17,7 @@ struct naming {
 	struct reader *reader;
 	struct symbols *symbols; /* NULL: none were given */
 	enum kernel kernel;
+	uint64_t image_end; /* of Linux: modules are behind it */
 	struct inspect inspect;
 	struct linux_guest linux_guest;
 };

@@ -71,7 +71,7 @@ static int offer_entries(struct reader *r, const struct p2m *p2m, const void *pa
 			 unsigned int nr)
 {
 	uint64_t mfns[DOM_BATCH], back[DOM_BATCH];
-	unsigned int at[DOM_BATCH], nr_mfns = 0;
+	unsigned int at[DOM_BATCH] = {0}, nr_mfns = 0;
 	int err;
 
 	for (unsigned int i = 0; i < nr; i++) {

@@ -105,7 +105,7 @@ int reader_is_own(struct reader *r, uint64_t mfn, bool *is_own)
 int reader_read(struct reader *r, const uint64_t *mfns, unsigned int nr, void *pages, bool *ok)
 {
 	uint64_t wanted[READER_BATCH];
-	bool got[READER_BATCH];
+	bool got[READER_BATCH] = {false};
 	unsigned int nr_wanted = 0, at = 0;
 	uint8_t *to = pages;
 	int err = 0;
@@ -206,7 +206,6 @@ static int read_vcpus(struct reader *r)
 		if (err) {
 			*v = (struct dom_vcpu){.root = TOOL_NO_FRAME, .user_root = TOOL_NO_FRAME};
 			r->notes.no_registers += err != -ENODATA;
-			err = 0;
 		}
 		err = reader_offer(r, v->root);
 		if (!err)

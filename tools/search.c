@@ -9,23 +9,16 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include "search.h"
+#include "paths.h"
 
-/* Bounds on what hostile tables can make us keep: links (24 bytes each) and steps for an entry. */
+/* Bounds what hostile tables can make us keep, 24 bytes each. */
 #define MAX_LINKS 1000000u
-#define MAX_STEPS 20000u
 
 /* With more links than this, a change of an upper table is taken to matter. */
 #define COMPARED_LINKS 10000u
 
 /* Passes over all tables before the reader takes what it has. */
 #define MAX_ROUNDS 3u
-
-struct link {
-	uint64_t child, parent;
-	uint16_t slot;
-	bool is_writable;
-};
 
 struct pass {
 	struct reader *r;
@@ -88,28 +81,23 @@ int result_add(struct search_result *result, size_t max, const struct finding *f
 	return 0;
 }
 
-static int compare(uint64_t a, uint64_t b)
-{
-	return a < b ? -1 : a > b;
-}
-
 static int by_frame(const void *a, const void *b)
 {
 	const struct finding *fa = a, *fb = b;
-	int c = compare(fa->mfn, fb->mfn);
+	int c = frames_compare(fa->mfn, fb->mfn);
 
 	if (!c)
-		c = compare(fa->holder, fb->holder);
+		c = frames_compare(fa->holder, fb->holder);
 	if (!c)
-		c = compare(fa->domid, fb->domid);
+		c = frames_compare(fa->domid, fb->domid);
 	if (!c)
-		c = compare(fa->nr_addresses ? fa->at[0].va : TOOL_NO_FRAME,
-			    fb->nr_addresses ? fb->at[0].va : TOOL_NO_FRAME);
+		c = frames_compare(fa->nr_addresses ? fa->at[0].va : TOOL_NO_FRAME,
+				   fb->nr_addresses ? fb->at[0].va : TOOL_NO_FRAME);
 	if (!c)
-		c = compare(fa->table, fb->table);
+		c = frames_compare(fa->table, fb->table);
 	if (!c)
-		c = compare(fa->slot, fb->slot);
-	return c ? c : compare(fa->vcpu, fb->vcpu);
+		c = frames_compare(fa->slot, fb->slot);
+	return c ? c : frames_compare(fa->vcpu, fb->vcpu);
 }
 
 void search_sort(struct search_result *result)
@@ -220,11 +208,11 @@ static int look_through(struct reader *r, struct table *t, const uint64_t *entri
 static int by_child(const void *a, const void *b)
 {
 	const struct link *la = a, *lb = b;
-	int c = compare(la->child, lb->child);
+	int c = frames_compare(la->child, lb->child);
 
 	if (!c)
-		c = compare(la->parent, lb->parent);
-	return c ? c : compare(la->slot, lb->slot);
+		c = frames_compare(la->parent, lb->parent);
+	return c ? c : frames_compare(la->slot, lb->slot);
 }
 
 static int read_all(struct pass *p)
@@ -326,126 +314,6 @@ static int compare_all(struct pass *p)
 	return err;
 }
 
-/* --- up to the roots --- */
-
-static const struct link *links_of(const struct pass *p, uint64_t child, size_t *nr)
-{
-	size_t low = 0, high = p->nr_links, end;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (p->links[middle].child < child)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	for (end = low; end < p->nr_links && p->links[end].child == child;)
-		end++;
-	*nr = end - low;
-	return *nr ? &p->links[low] : NULL;
-}
-
-/* A way from an entry up to a root, while it is being walked. */
-struct climb {
-	const struct pass *p;
-	struct finding *f;
-	struct address at;
-	unsigned int steps;
-	bool is_validated; /* some table on some way up is pinned or loaded */
-};
-
-static void arrive(struct climb *c, const struct table *root)
-{
-	struct finding *f = c->f;
-	struct address *a = NULL;
-
-	c->at.va = layout_canonical(c->p->r->layout, c->at.va);
-	for (unsigned int i = 0; i < f->nr_addresses && !a; i++)
-		if (f->at[i].va == c->at.va)
-			a = &f->at[i];
-	if (!a && f->nr_addresses == FINDING_ADDRESSES) {
-		f->has_more_addresses = true;
-		return;
-	}
-	if (!a) {
-		a = &f->at[f->nr_addresses++];
-		*a = c->at;
-		a->nr_roots = 0;
-		a->is_loaded = false;
-	}
-	a->nr_roots++;
-	if (root->is_loaded && !a->is_loaded) {
-		/* The way that is shown is one that is in use. */
-		memcpy(a->table, c->at.table, sizeof(a->table));
-		memcpy(a->slot, c->at.slot, sizeof(a->slot));
-		a->is_loaded = true;
-	}
-}
-
-static void climb(struct climb *c, const struct table *t)
-{
-	const struct reader *r = c->p->r;
-	uint64_t va = c->at.va;
-	bool is_readonly = c->at.is_readonly_above;
-	const struct link *links;
-	size_t nr;
-
-	if (t->is_pinned || t->is_loaded)
-		c->is_validated = true;
-	c->at.table[t->level] = t->mfn;
-	if (t->level == r->layout->levels) {
-		arrive(c, t);
-		c->at.va = va;
-		return;
-	}
-	links = links_of(c->p, t->mfn, &nr);
-	for (size_t i = 0; i < nr && c->steps < MAX_STEPS; i++) {
-		const struct table *parent = reader_table(r, links[i].parent);
-
-		c->steps++;
-		c->at.slot[parent->level] = links[i].slot;
-		c->at.va = va | layout_va(parent->level, links[i].slot);
-		c->at.is_readonly_above = is_readonly || !links[i].is_writable;
-		climb(c, parent);
-	}
-	c->at.va = va;
-	c->at.is_readonly_above = is_readonly;
-}
-
-static enum table_state state_of(const struct table *t, bool is_validated)
-{
-	if (!t->is_typed)
-		return TABLE_UNTYPED;
-	if (t->is_pinned)
-		return TABLE_PINNED;
-	if (t->is_loaded)
-		return TABLE_LOADED;
-	return is_validated ? TABLE_REFERRED : TABLE_UNREACHED;
-}
-
-static int by_va(const void *a, const void *b)
-{
-	const struct address *aa = a, *ab = b;
-
-	return compare(aa->va, ab->va);
-}
-
-static void find_addresses(const struct pass *p, struct finding *f)
-{
-	const struct table *t = reader_table(p->r, f->table);
-	struct climb c = {.p = p, .f = f};
-
-	c.at.slot[f->level] = (uint16_t)f->slot;
-	c.at.va = layout_va(f->level, f->slot);
-	climb(&c, t);
-	if (c.steps >= MAX_STEPS)
-		f->has_more_addresses = true;
-	f->state = state_of(t, c.is_validated);
-	f->table_pfn = reader_pfn(p->r, f->table);
-	qsort(f->at, f->nr_addresses, sizeof(f->at[0]), by_va);
-}
-
 /* --- all of it --- */
 
 static void drop_ignored(const struct search_request *request, struct search_result *result,
@@ -477,6 +345,7 @@ static int one_round(struct pass *p)
 
 static int run(struct pass *p)
 {
+	struct links links;
 	unsigned int round = 0;
 	int err = frameset_init(&p->wanted, p->r->dom->info.max_mfn);
 
@@ -489,8 +358,9 @@ static int run(struct pass *p)
 		round++;
 	} while (!err && p->result->changed_tables > p->changed_before && round < MAX_ROUNDS);
 	p->result->rounds = round;
+	links = (struct links){.list = p->links, .nr = p->nr_links};
 	for (size_t i = p->first; i < p->result->nr && !err; i++)
-		find_addresses(p, &p->result->findings[i]);
+		paths_find(p->r, &links, &p->result->findings[i]);
 	if (!err)
 		drop_ignored(p->request, p->result, p->first);
 	for (size_t i = 0; i < p->r->nr_tables; i++)

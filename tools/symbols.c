@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gelf.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,24 +86,30 @@ static bool load_elf(struct symbols *s)
 
 /* --- System.map --- */
 
-/* "ffffffff81000000 T _stext", with "[module]" behind it in kallsyms. */
+/* "ffffffff81000000 T _stext", with "[module]" behind it in kallsyms: 16 digits, or 8. */
+static bool parse_line(char *line, uint64_t *va, char *type, char **name)
+{
+	size_t digits = strspn(line, "0123456789abcdef");
+
+	if ((digits != 16 && digits != 8) || line[digits] != ' ' || !line[digits + 1] ||
+	    line[digits + 2] != ' ')
+		return false;
+	*va = strtoull(line, NULL, 16);
+	*type = line[digits + 1];
+	*name = line + digits + 3;
+	(*name)[strcspn(*name, " \t\n")] = 0;
+	return *va && **name;
+}
+
 static bool load_text(struct symbols *s, FILE *file)
 {
-	char line[512];
+	char line[512], *name, type;
+	uint64_t va;
 
-	while (fgets(line, sizeof(line), file)) {
-		char name[256], type;
-		size_t digits = strspn(line, "0123456789abcdef");
-		uint64_t va;
-
-		if ((digits != 16 && digits != 8) ||
-		    sscanf(line, "%" SCNx64 " %c %255s", &va, &type, name) != 3 || !va)
-			continue;
-		if (strchr("aAuU", type))
-			continue;
-		if (!add(s, va, name, strchr("tTwW", type) ? 0 : 1))
+	while (fgets(line, sizeof(line), file))
+		if (parse_line(line, &va, &type, &name) && !strchr("aAuU", type) &&
+		    !add(s, va, name, strchr("tTwW", type) ? 0 : 1))
 			return false;
-	}
 	return true;
 }
 
@@ -119,6 +124,13 @@ static int by_va(const void *a, const void *b)
 	return (int)sa->rank - (int)sb->rank;
 }
 
+static bool is_elf(int fd)
+{
+	char magic[SELFMAG];
+
+	return pread(fd, magic, sizeof(magic), 0) == SELFMAG && !memcmp(magic, ELFMAG, SELFMAG);
+}
+
 static const char *load(struct symbols *s, const char *path)
 {
 	FILE *file;
@@ -127,10 +139,13 @@ static const char *load(struct symbols *s, const char *path)
 	s->fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (s->fd < 0)
 		return strerror(errno);
-	elf_version(EV_CURRENT);
-	s->elf = elf_begin(s->fd, ELF_C_READ, NULL);
-	if (s->elf && elf_kind(s->elf) == ELF_K_ELF)
+	if (is_elf(s->fd)) {
+		elf_version(EV_CURRENT);
+		s->elf = elf_begin(s->fd, ELF_C_READ, NULL);
+		if (!s->elf)
+			return elf_errmsg(-1);
 		return load_elf(s) ? NULL : "out of memory";
+	}
 	file = fopen(path, "re");
 	if (!file)
 		return strerror(errno);

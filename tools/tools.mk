@@ -6,8 +6,7 @@
 #
 # Included by the top Makefile. The programs are built by "all" only where their libraries are there.
 
-TOOLS_PROGRAMS = pvmm-aliases pvmm-map
-TOOLS_PROGRAMS += pvmm-pinwatch
+TOOLS_PROGRAMS = pvmm-aliases pvmm-map pvmm-pinwatch
 TOOLS_DIR      = $(BUILD)/tools
 TOOLS_SRC      = $(filter-out $(TOOLS_PROGRAMS:%=tools/%.c),$(wildcard tools/*.c))
 TOOLS_OBJ      = $(TOOLS_SRC:tools/%.c=$(TOOLS_DIR)/%.o)
@@ -17,9 +16,8 @@ TOOLS_CFLAGS   = $(CFLAGS) -std=gnu11 $(WARNINGS) -Wformat=2 -Itools -Iinclude -
 TOOLS_LIBS     = -lxenctrl -lxencall -lxenforeignmemory -lxenstore -lxentoollog -lxenevtchn -ldw -lelf
 
 # What of them knows neither Xen's libraries nor ELF runs hosted, with sanitizers.
-TOOLS_HOSTED_SRC  = $(filter-out tools/dom_xen.c tools/pause.c tools/symbols.c tools/tool.c,$(TOOLS_SRC)) \
+TOOLS_HOSTED_SRC  = $(filter-out tools/%_xen.c tools/pause.c tools/symbols.c tools/tool.c tools/pinwatch.c,$(TOOLS_SRC)) \
 	tests/tools/image.c tests/tools/guests.c tests/tools/symbols.c
-TOOLS_HOSTED_SRC := $(filter-out tools/pinwatch.c tools/pinwatch_xen.c,$(TOOLS_HOSTED_SRC))
 TOOLS_TEST_SRC	  = $(wildcard tests/tools/test_*.c)
 TOOLS_TESTS	  = $(TOOLS_TEST_SRC:%.c=$(HOSTED_DIR)/%)
 TOOLS_HOSTED_CFLAGS = -std=gnu11 -g -O1 $(HOSTED_WARN) $(HOSTED_SANITIZE) -fno-omit-frame-pointer -I. -Itools \
@@ -27,7 +25,7 @@ TOOLS_HOSTED_CFLAGS = -std=gnu11 -g -O1 $(HOSTED_WARN) $(HOSTED_SANITIZE) -fno-o
 TOOLS_HOSTED_OBJ  = $(TOOLS_HOSTED_SRC:%.c=$(HOSTED_DIR)/%.o)
 
 .PHONY: tools
-tools: $(TOOLS) ## builds dom0's programs, pvmm-aliases and pvmm-map
+tools: $(TOOLS) ## builds dom0's programs: pvmm-aliases, pvmm-map, pvmm-pinwatch
 
 $(TOOLS_OBJ) $(TOOLS:=.o): $(TOOLS_DIR)/%.o: tools/%.c
 	@mkdir -p $(@D)
