@@ -183,7 +183,7 @@ tests: all hosted inject $(WIDTH32)
 test: ## everything: hosted, then under xl on both hypervisors
 	$(STAGE) "packages" lab/packages build test $(if $(filter host,$(LAB)),,lab)
 	$(STAGE) "build" $(SUBMAKE) tests
-	$(if $(filter host,$(LAB)),,$(STAGE) "laboratory" lab/setup)
+	$(if $(filter host,$(LAB)),,$(STAGE) "laboratory" lab/setup linux)
 	$(STAGE) "tests" prove --timer --exec sh -r $(BUILD)/t/hosted \
 		$(HYPERVISORS:%=$(BUILD)/t/%) $(BUILD)/t/harness
 
