@@ -71,10 +71,13 @@ check "... the domain" grep -qx 'PINWATCH_NAME=pvmm-linux' env.1
 check "... and JSON" grep -q "\"va\":\"$va\"" json.1
 
 # The domain is still there: asked later, the answer is the same.
+sed -n 's/.*straymap: symbol \([0-9a-f]*\) t \([a-z_]*\).*/\1 t \2/p' console >>System.map
 ./pvmm-pinwatch --check=pvmm-linux --symbols=System.map >later
 check "the preserved domain gives an answer later" test $? = 0
 sed 's/^/# /' later
 check "... with the same address" grep -q "mapped writable at $va, " later
+check "... and, with the module's symbols, the maker's name" \
+	grep -q "vmap area $area+0x11000, made by straymap_make+0x" later
 ./pvmm-pinwatch --since-boot --once --json >since
 check "a watch that begins later is told of it, too" test $? = 0
 check "... as JSON" grep -q "^{\"version\":1,\"incident\":1,.*\"va\":\"0xffffc9" since
