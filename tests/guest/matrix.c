@@ -35,11 +35,11 @@ void matrix_show(const char *name, const struct matrix_kind *kind, pfn_t page, b
 	if (shown == SHOW_NONE || (shown == SHOW_FEW && !is_among_few()))
 		return;
 	if (kind->unseen) {
-		pvmm_print("outside: %u unseen pfn 0x%llx of %s\n", ++nr_shown,
+		pvmm_print("outside: %u unseen pfn 0x%llx of %s.\n", ++nr_shown,
 			   (unsigned long long)pfn_x(page), name);
 	} else {
 		w = pvmm_pt_walk(kind->space->root, kind->va());
-		pvmm_print("outside: %u %s pfn 0x%llx va 0x%llx table 0x%llx slot %u of %s\n",
+		pvmm_print("outside: %u %s pfn 0x%llx va 0x%llx table 0x%llx slot %u of %s.\n",
 			   ++nr_shown, is_mapped ? "mapped" : "gone",
 			   (unsigned long long)pfn_x(page), (unsigned long long)kind->va(),
 			   (unsigned long long)pfn_x(w.step[1].table), w.step[1].slot, name);

@@ -103,14 +103,6 @@ pages_in() {
 
 # --- the matrix ---
 
-# What the guest itself has reported last before cell $1, or nothing.
-own_report() {
-	guest_console pvmm-test | sed "/^outside: $1 /q" | awk '
-		/^outside: / { last = text; text = ""; next }
-		/^  still mapped writable at / { text = $5 " " $0 }
-		END { if (last) print last }'
-}
-
 # Compares what dom0 says of a cell with what the guest says: one line of reason, or nothing.
 cell_problem() { # the guest's line, in words
 	_nr=$2 _state=$3 _pfn=$5
@@ -140,8 +132,9 @@ cell_problem() { # the guest's line, in words
 look_at_matrix() {
 	guest_start test.cfg "extra=\"suite=$1\""
 	_cell=1
-	while guest_wait_line --timeout=60 pvmm-test "^outside: $_cell |^pvmm: result: "; do
-		_seen=$(guest_console pvmm-test | grep "^outside: $_cell ") || break
+	while guest_wait_line --timeout=60 pvmm-test "^outside: $_cell .*[.]$|^pvmm: result: "; do
+		_seen=$(guest_console pvmm-test | sed -n "s/^\(outside: $_cell .*\)[.]$/\1/p")
+		[ -n "$_seen" ] || break
 		# shellcheck disable=SC2086 # words
 		_problem=$(cell_problem $_seen)
 		if [ -z "$_problem" ]; then
