@@ -25,7 +25,7 @@ TOOLS_HOSTED_CFLAGS = -std=gnu11 -g -O1 $(HOSTED_WARN) $(HOSTED_SANITIZE) -fno-o
 TOOLS_HOSTED_OBJ  = $(TOOLS_HOSTED_SRC:%.c=$(HOSTED_DIR)/%.o)
 
 .PHONY: tools
-tools: $(TOOLS) ## builds dom0's programs: pvmm-aliases, pvmm-map, pvmm-pinwatch
+tools: $(TOOLS) ## builds the programs for dom0
 
 $(TOOLS_OBJ) $(TOOLS:=.o): $(TOOLS_DIR)/%.o: tools/%.c
 	@mkdir -p $(@D)
