@@ -190,7 +190,7 @@ tests: all hosted inject $(WIDTH32) $(GRANT_PEER)
 test: ## everything: hosted, then under xl on both hypervisors
 	$(STAGE) "packages" lab/packages build test $(if $(filter host,$(LAB)),,lab)
 	$(STAGE) "build" $(SUBMAKE) tests
-	$(if $(filter host,$(LAB)),,$(STAGE) "laboratory" lab/setup)
+	$(if $(filter host,$(LAB)),,$(STAGE) "laboratory" lab/setup linux)
 	$(STAGE) "tests" prove --timer --exec sh -r $(BUILD)/t/hosted \
 		$(HYPERVISORS:%=$(BUILD)/t/%) $(BUILD)/t/harness
 
@@ -248,6 +248,9 @@ install: all ## DESTDIR= PREFIX=: library, headers, kernel image, xl configurati
 	$(if $(HAS_TOOLS),install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8)
 	$(if $(HAS_TOOLS),install -m 755 $(TOOLS) $(DESTDIR)$(PREFIX)/sbin)
 	$(if $(HAS_TOOLS),install -m 644 $(TOOLS_MAN) $(DESTDIR)$(PREFIX)/share/man/man8)
+	$(if $(HAS_TOOLS),install -d $(DESTDIR)$(PREFIX)/lib/systemd/system)
+	$(if $(HAS_TOOLS),sed -e 's|@PREFIX@|$(PREFIX)|' tools/pvmm-pinwatch.service \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/pvmm-pinwatch.service)
 	for c in xl-configs/*.cfg; do \
 		sed 's|"pvmm-guest"|"$(PREFIX)/lib/pvmm/pvmm-guest"|' $$c \
 			> $(DESTDIR)$(PREFIX)/share/pvmm/$$c; done
@@ -257,6 +260,7 @@ uninstall: ## takes away what install put there
 		$(DESTDIR)$(PREFIX)/share/pvmm $(DESTDIR)$(PREFIX)/share/doc/pvmm \
 		$(DESTDIR)$(PREFIX)/lib/pkgconfig/libpvmm.pc \
 		$(TOOLS_PROGRAMS:%=$(DESTDIR)$(PREFIX)/sbin/%) \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/pvmm-pinwatch.service \
 		$(TOOLS_MAN:tools/man/%=$(DESTDIR)$(PREFIX)/share/man/man8/%)
 
 clean: ## removes what was built (the laboratory's cache stays)

@@ -73,12 +73,12 @@ $(FUZZ_DIR)/batch $(FUZZ_DIR)/text: $(FUZZ_DIR)/%: tests/fuzz/fuzz_%.c tests/fuz
 	@echo '  FUZZ    $@'
 	@$(FUZZ_CC) $(FUZZ_CFLAGS) -o $@ $(filter %.c,$^)
 # dom0's tools, without Xen's libraries.
-FUZZ_READER = $(filter-out tools/dom_xen.c tools/grants_xen.c tools/pause.c tools/symbols.c tools/tool.c tools/pvmm-%.c,$(wildcard tools/*.c)) \
+FUZZ_READER = $(filter-out tools/%_xen.c tools/pause.c tools/symbols.c tools/tool.c tools/pinwatch.c tools/pvmm-%.c,$(wildcard tools/*.c)) \
 	tests/tools/image.c tests/tools/guests.c tests/tools/symbols.c
-$(FUZZ_DIR)/reader: tests/fuzz/fuzz_reader.c tests/fuzz/fuzz.h $(FUZZ_READER) $(wildcard tools/*.h tests/tools/*.h)
+$(FUZZ_DIR)/reader $(FUZZ_DIR)/pinwatch: $(FUZZ_DIR)/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h $(FUZZ_READER) $(wildcard tools/*.h tests/tools/*.h)
 	@mkdir -p $(@D)
 	@echo '  FUZZ    $@'
-	@$(FUZZ_CC) $(filter-out -include tests/model/relax.h,$(FUZZ_CFLAGS)) -Itools -o $@ $(filter %.c,$^)
+	@$(FUZZ_CC) $(filter-out -include tests/model/relax.h,$(FUZZ_CFLAGS)) -std=gnu11 -Itools -o $@ $(filter %.c,$^)
 $(FUZZ_DIR)/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h $(FUZZ_LIB)
 	@echo '  FUZZ    $@'
 	@$(FUZZ_CC) $(FUZZ_CFLAGS) -Wl,--wrap=pvmm_page_free -o $@ $< $(FUZZ_LIB) -lpthread

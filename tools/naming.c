@@ -151,7 +151,7 @@ static void name_pvmm(struct naming *n, uint64_t va, uint64_t pfn, struct place 
 static void name_linux_area(struct naming *n, uint64_t va, struct place *p, const char *guess)
 {
 	struct linux_area area;
-	char code[128];
+	char code[128], pages[32] = "";
 
 	if (linux_area(&n->linux_guest, va, &area)) {
 		say(p, "vmalloc", "vmalloc range%s, +0x%llx", guess,
@@ -164,8 +164,11 @@ static void name_linux_area(struct naming *n, uint64_t va, struct place *p, cons
 		return;
 	}
 	naming_code(n, area.caller, code, sizeof(code));
-	say(p, "vmalloc", "vmalloc range, %s area 0x%llx+0x%llx of %llu pages, made by %s",
-	    area.what, ULL(area.va), ULL(area.len_bytes), ULL(area.nr_pages), code);
+	/* Linux counts the pages of its own areas, not those that it was handed for a vmap(). */
+	if (area.nr_pages)
+		snprintf(pages, sizeof(pages), " of %llu pages", ULL(area.nr_pages));
+	say(p, "vmalloc", "vmalloc range, %s area 0x%llx+0x%llx%s, made by %s", area.what,
+	    ULL(area.va), ULL(area.len_bytes), pages, code);
 }
 
 static void name_linux_64(struct naming *n, uint64_t va, uint64_t pfn, struct place *p,

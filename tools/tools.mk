@@ -6,17 +6,17 @@
 #
 # Included by the top Makefile. The programs are built by "all" only where their libraries are there.
 
-TOOLS_PROGRAMS = pvmm-aliases pvmm-map pvmm-core
+TOOLS_PROGRAMS = pvmm-aliases pvmm-map pvmm-pinwatch pvmm-core
 TOOLS_DIR      = $(BUILD)/tools
 TOOLS_SRC      = $(filter-out $(TOOLS_PROGRAMS:%=tools/%.c),$(wildcard tools/*.c))
 TOOLS_OBJ      = $(TOOLS_SRC:tools/%.c=$(TOOLS_DIR)/%.o)
 TOOLS	       = $(TOOLS_PROGRAMS:%=$(TOOLS_DIR)/%)
 TOOLS_MAN      = $(wildcard tools/man/*.8)
 TOOLS_CFLAGS   = $(CFLAGS) -std=gnu11 $(WARNINGS) -Wformat=2 -Itools -Iinclude -DPVMM_VERSION='"$(VERSION)"' -MMD -MP
-TOOLS_LIBS     = -lxenctrl -lxencall -lxenforeignmemory -lxenstore -lxentoollog -ldw -lelf
+TOOLS_LIBS     = -lxenctrl -lxencall -lxenforeignmemory -lxenstore -lxentoollog -lxenevtchn -ldw -lelf
 
 # What of them knows neither Xen's libraries nor ELF runs hosted, with sanitizers.
-TOOLS_HOSTED_SRC  = $(filter-out tools/dom_xen.c tools/grants_xen.c tools/pause.c tools/symbols.c tools/tool.c,$(TOOLS_SRC)) \
+TOOLS_HOSTED_SRC  = $(filter-out tools/%_xen.c tools/pause.c tools/symbols.c tools/tool.c tools/pinwatch.c,$(TOOLS_SRC)) \
 	tests/tools/image.c tests/tools/guests.c tests/tools/symbols.c
 TOOLS_TEST_SRC	  = $(wildcard tests/tools/test_*.c)
 TOOLS_TESTS	  = $(TOOLS_TEST_SRC:%.c=$(HOSTED_DIR)/%)
