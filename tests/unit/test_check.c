@@ -417,14 +417,6 @@ static void pin_mode_makes_no_trap_more(void **state)
 
 /* --- every hypercall of it fails --- */
 
-struct injection {
-	unsigned int op, nth;
-	bool single;
-	int err;
-};
-
-enum { CLEAN, BROKEN = 2, NOT_REACHED };
-
 /* Pages go through the checker in every way, one of them with a stray mapping. */
 static void scenario(void)
 {
@@ -448,15 +440,12 @@ static void scenario(void)
 /* In a process of its own. */
 static int run_injected(void *ctx)
 {
-	const struct injection *in = ctx;
+	const struct unit_refusal *refusal = ctx;
 	uint64_t pages = pvmm_free_pages();
 	unsigned int problems;
 	bool fired;
 
-	if (in->single)
-		model_fail_operation(in->op, in->nth, in->err);
-	else
-		model_fail_call(in->op, in->nth, in->err);
+	unit_refuse(refusal);
 	scenario();
 	fired = model_fail_fired();
 	pvmm_check_flush();
@@ -470,30 +459,15 @@ static int run_injected(void *ctx)
 		fprintf(stderr, "%u problems, %llu pages, now %llu and %llu\n%s", problems,
 			(unsigned long long)pages, (unsigned long long)pvmm_free_pages(),
 			(unsigned long long)pvmm_check_stats().quarantined, model_output());
-		return BROKEN;
+		return UNIT_BROKEN;
 	}
-	return fired ? CLEAN : NOT_REACHED;
+	return fired ? UNIT_CLEAN : UNIT_NOT_REACHED;
 }
 
 static unsigned int fail_each(unsigned int op, bool single, int err)
 {
-	unsigned int broken = 0;
-	char text[512];
-
-	for (unsigned int nth = 1;; nth++) {
-		struct injection in = {.op = op, .nth = nth, .single = single, .err = err};
-		int end = model_run(run_injected, &in, text, sizeof(text));
-
-		if (end == NOT_REACHED) {
-			assert_int_equal(broken, 0);
-			return nth - 1;
-		}
-		if (end == CLEAN || (end == MODEL_PANICKED && strstr(text, "refused")))
-			continue;
-		broken++;
-		fprintf(stderr, "hypercall %u, %s %u refused with %d: ended with %d %s\n", op,
-			single ? "operation" : "call", nth, err, end, text);
-	}
+	return unit_refuse_each((struct unit_refusal){.op = op, .single = single, .err = err},
+				run_injected, 0, NULL);
 }
 
 static void every_failure_loses_nothing(void **state)

@@ -135,13 +135,6 @@ static void teardown_needs_no_memory(void **state)
 
 /* --- hypercalls are refused --- */
 
-/* Which one: what model_fail_* is called with. */
-struct injection {
-	unsigned int op, nth;
-	bool single;
-	int err;
-};
-
 /* Everything a space can be asked for, errors taken as they come. */
 static void scenario(void)
 {
@@ -176,21 +169,16 @@ static void clear_up(void)
 		pvmm_space_destroy(&space);
 }
 
-enum { CLEAN, BROKEN = 2, NOT_REACHED };
-
 /* In a process of its own. */
 static int run_injected(void *ctx)
 {
-	const struct injection *in = ctx;
+	const struct unit_refusal *refusal = ctx;
 	uint64_t free = unit_free_pages(), lost;
 	unsigned int problems;
 	bool fired;
 
 	space.root = PVMM_INVALID_PFN;
-	if (in->single)
-		model_fail_operation(in->op, in->nth, in->err);
-	else
-		model_fail_call(in->op, in->nth, in->err);
+	unit_refuse(refusal);
 	scenario();
 	fired = model_fail_fired();
 	model_output_clear();
@@ -204,34 +192,15 @@ static int run_injected(void *ctx)
 	if (problems || lost > 2) {
 		fprintf(stderr, "%u problems, %llu pages lost\n%s", problems,
 			(unsigned long long)lost, model_output());
-		return BROKEN;
+		return UNIT_BROKEN;
 	}
-	return fired ? CLEAN : NOT_REACHED;
+	return fired ? UNIT_CLEAN : UNIT_NOT_REACHED;
 }
 
-/*
- * Fails the 1st, 2nd, ... until there is none left; each must end clean, or in the panic of who had
- * called a refusal impossible. Returns how many there were.
- */
 static unsigned int fail_each(unsigned int op, bool single, int err)
 {
-	unsigned int broken = 0;
-	char text[512];
-
-	for (unsigned int nth = 1;; nth++) {
-		struct injection in = {.op = op, .nth = nth, .single = single, .err = err};
-		int end = model_run(run_injected, &in, text, sizeof(text));
-
-		if (end == NOT_REACHED) {
-			assert_int_equal(broken, 0);
-			return nth - 1;
-		}
-		if (end == CLEAN || (end == MODEL_PANICKED && strstr(text, "refused")))
-			continue;
-		broken++;
-		fprintf(stderr, "hypercall %u, %s %u refused with %d: ended with %d %s\n", op,
-			single ? "operation" : "call", nth, err, end, text);
-	}
+	return unit_refuse_each((struct unit_refusal){.op = op, .single = single, .err = err},
+				run_injected, 0, NULL);
 }
 
 /* R43, "nothing half-applied unnoticed": every hypercall fails, whole. */

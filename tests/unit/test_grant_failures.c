@@ -158,22 +158,15 @@ static void scenario(void)
 	pvmm_purge();
 }
 
-struct injection {
-	unsigned int nth;
-	int err;
-};
-
-enum { CLEAN, BROKEN = 2, NOT_REACHED };
-
 /* In a process of its own. */
 static int run_injected(void *ctx)
 {
-	const struct injection *in = ctx;
+	const struct unit_refusal *refusal = ctx;
 	uint64_t before = accounted();
 	unsigned int problems;
 	bool fired;
 
-	model_fail_call(MODEL_ANY_CALL, in->nth, in->err);
+	unit_refuse(refusal);
 	scenario();
 	fired = model_fail_fired();
 	model_output_clear();
@@ -182,32 +175,16 @@ static int run_injected(void *ctx)
 	    pvmm_grant_stats().nr_ending || pvmm_grant_stats().nr_mapped) {
 		fprintf(stderr, "%u problems, %lld pages lost, refs %u\n%s", problems,
 			(long long)(before - accounted()), page->refs, model_output());
-		return BROKEN;
+		return UNIT_BROKEN;
 	}
-	return fired ? CLEAN : NOT_REACHED;
+	return fired ? UNIT_CLEAN : UNIT_NOT_REACHED;
 }
 
 /* What cannot be undone or set up again is a panic that says so, and nothing else is. */
 static unsigned int fail_each(int err)
 {
-	unsigned int broken = 0;
-	char text[512];
-
-	for (unsigned int nth = 1;; nth++) {
-		struct injection in = {nth, err};
-		int end = model_run(run_injected, &in, text, sizeof(text));
-
-		if (end == NOT_REACHED) {
-			assert_int_equal(broken, 0);
-			return nth - 1;
-		}
-		if (end == CLEAN ||
-		    (end == MODEL_PANICKED &&
-		     (strstr(text, "refused") || strstr(text, "cannot be set up again"))))
-			continue;
-		broken++;
-		fprintf(stderr, "call %u refused with %d: ended with %d %s\n", nth, err, end, text);
-	}
+	return unit_refuse_each((struct unit_refusal){.op = MODEL_ANY_CALL, .err = err},
+				run_injected, 0, "cannot be set up again");
 }
 
 static void every_hypercall_fails(void **state)

@@ -121,12 +121,6 @@ static void giving_up_needs_none(void **state)
 
 /* --- hypercalls are refused --- */
 
-struct injection {
-	unsigned int op, nth;
-	bool single;
-	int err;
-};
-
 static int fill(pvmm_va_t va, pvmm_pte_t *entry, void *ctx)
 {
 	(void)ctx;
@@ -161,20 +155,15 @@ static void scenario(void)
 	}
 }
 
-enum { CLEAN, BROKEN = 2, NOT_REACHED };
-
 /* In a process of its own. */
 static int run_injected(void *ctx)
 {
-	const struct injection *in = ctx;
+	const struct unit_refusal *refusal = ctx;
 	uint64_t accounted = pvmm_free_pages() + pvmm_kernel_space.nr_tables;
 	unsigned int problems;
 	bool fired;
 
-	if (in->single)
-		model_fail_operation(in->op, in->nth, in->err);
-	else
-		model_fail_call(in->op, in->nth, in->err);
+	unit_refuse(refusal);
 	scenario();
 	fired = model_fail_fired();
 	model_output_clear();
@@ -184,32 +173,16 @@ static int run_injected(void *ctx)
 		fprintf(stderr, "%u problems, %lld pages lost\n%s", problems,
 			(long long)(accounted - pvmm_free_pages() - pvmm_kernel_space.nr_tables),
 			model_output());
-		return BROKEN;
+		return UNIT_BROKEN;
 	}
-	return fired ? CLEAN : NOT_REACHED;
+	return fired ? UNIT_CLEAN : UNIT_NOT_REACHED;
 }
 
-/* Fails the 1st, 2nd, ... until there is none left; returns how many there were. */
 static unsigned int fail_each(unsigned int op, bool single, int err)
 {
-	unsigned int broken = 0;
-	char text[512];
-
 	make_pages();
-	for (unsigned int nth = 1;; nth += single && nth > 20 ? 97 : 1) {
-		struct injection in = {.op = op, .nth = nth, .single = single, .err = err};
-		int end = model_run(run_injected, &in, text, sizeof(text));
-
-		if (end == NOT_REACHED) {
-			assert_int_equal(broken, 0);
-			return nth - 1;
-		}
-		if (end == CLEAN || (end == MODEL_PANICKED && strstr(text, "refused")))
-			continue;
-		broken++;
-		fprintf(stderr, "hypercall %u, %s %u refused with %d: ended with %d %s\n", op,
-			single ? "operation" : "call", nth, err, end, text);
-	}
+	return unit_refuse_each((struct unit_refusal){.op = op, .single = single, .err = err},
+				run_injected, single ? 20 : 0, NULL);
 }
 
 static void every_hypercall_fails(void **state)

@@ -137,3 +137,41 @@ uint64_t unit_random(uint64_t *state)
 	*state ^= *state >> 27;
 	return *state * 0x2545f4914f6cdd1dULL;
 }
+
+/* --- refusals --- */
+
+void unit_refuse(const struct unit_refusal *refusal)
+{
+	if (refusal->single)
+		model_fail_operation(refusal->op, refusal->nth, refusal->err);
+	else
+		model_fail_call(refusal->op, refusal->nth, refusal->err);
+}
+
+/* A prime, so that it is not always the same operation of a loop. */
+#define SPARSE 97u
+
+unsigned int unit_refuse_each(struct unit_refusal refusal, int (*run)(void *ctx),
+			      unsigned int sparse_from, const char *excuse)
+{
+	unsigned int broken = 0;
+	char text[512];
+
+	for (refusal.nth = 1;;
+	     refusal.nth += sparse_from && refusal.nth > sparse_from ? SPARSE : 1) {
+		int end = model_run(run, &refusal, text, sizeof(text));
+
+		if (end == UNIT_NOT_REACHED) {
+			assert_int_equal(broken, 0);
+			return refusal.nth - 1;
+		}
+		if (end == UNIT_CLEAN ||
+		    (end == MODEL_PANICKED &&
+		     (strstr(text, "refused") || (excuse && strstr(text, excuse)))))
+			continue;
+		broken++;
+		fprintf(stderr, "hypercall %u, %s %u refused with %d: ended with %d %s\n",
+			refusal.op, refusal.single ? "operation" : "call", refusal.nth, refusal.err,
+			end, text);
+	}
+}

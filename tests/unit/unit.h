@@ -70,6 +70,29 @@ pfn_t unit_root(void);
 void unit_poke(pfn_t table, unsigned int slot, pvmm_pte_t pte);
 pvmm_pte_t unit_peek(pfn_t table, unsigned int slot);
 
+/* --- something is refused, one after the other, each time in a process of its own --- */
+
+/* What model_fail_operation (single) or model_fail_call is called with. */
+struct unit_refusal {
+	unsigned int op, nth;
+	bool single;
+	int err;
+};
+
+/* What run returns: all is well, or not, or there were not as many. */
+enum { UNIT_CLEAN, UNIT_BROKEN = 2, UNIT_NOT_REACHED };
+
+/* In run, which is called with a struct unit_refusal: has the model refuse it. */
+void unit_refuse(const struct unit_refusal *refusal);
+
+/*
+ * Refuses the first, the second, ... until there are no more; beyond sparse_from (0: never) only
+ * now and then one. Each run must end clean, or in a panic that says "refused" or excuse, of who
+ * had called a refusal impossible. Returns how many there were.
+ */
+unsigned int unit_refuse_each(struct unit_refusal refusal, int (*run)(void *ctx),
+			      unsigned int sparse_from, const char *excuse);
+
 /* A user address: where the process has nothing, under every sanitizer. */
 #define UNIT_VA 0x20000000ULL
 

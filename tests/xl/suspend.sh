@@ -6,6 +6,7 @@
 #   load_clock                    whether its wall clock is dom0's
 #   load_end                      shuts it down; 0 when it says "passed" and its memory is all there
 #   load_cannot_migrate           whether a failed migrate says that this hypervisor never can
+#   load_soak save|migrate CYCLES so many rounds of a guest with two vCPUs; says each, and in the end how it was
 #   load_complaints               what the hypervisor has had to say of it; fails if anything
 #
 # Each says what is wrong in $WHY. The guest's console is the files of xenconsoled, whatever the domain
@@ -134,4 +135,22 @@ load_end() {
 load_complaints() {
 	hypervisor_since >load.xen
 	! grep -E "[^0-9a-z]d($LOAD_IDS)(v[0-9]|[^0-9a-z]|\$)|[Dd]omain ($LOAD_IDS)([^0-9]|\$)" load.xen
+}
+
+load_soak() {
+	_problems=0
+	load_start vcpus=2 memory=32 || { echo "soak: $WHY" >&2; return 1; }
+	_round=0
+	while [ $_round -lt "$2" ] && [ $_problems = 0 ]; do
+		_round=$((_round + 1))
+		_began=$(_now)
+		cycle "$1" || { echo "soak: cycle $_round: $WHY" >&2; _problems=1; }
+		echo "cycle $_round of $2: $(($(_now) - _began)) s"
+	done
+	for _judge in load_clock load_end; do
+		$_judge || { echo "soak: $WHY" >&2; _problems=1; }
+	done
+	load_console | tail -n 40
+	load_complaints >xen.out || { echo "soak: the hypervisor has something to say: $(cat xen.out)" >&2; _problems=1; }
+	[ $_problems = 0 ] && echo "soak: $_round cycles of $1, all is right; $LOAD_RETRIES times the toolstack had to try again"
 }
