@@ -225,7 +225,7 @@ lint: ## format, static analysers, warnings as errors
 		--enable=warning,performance,portability --suppress=nullPointerArithmeticRedundantCheck \
 		-Iinclude -D__x86_64__ $(LIB_SRC) $(GUEST_SRC)
 	$(STAGE) "clang analyzer" $(ANALYSE) -std=c11 -ffreestanding -Iinclude -Iguest $(LIB_SRC) $(GUEST_SRC)
-	$(STAGE) "clang analyzer, tools" $(ANALYSE) -std=gnu11 -Iinclude -Itools $(wildcard tools/*.c)
+	$(STAGE) "clang analyzer, tools" $(ANALYSE) -std=gnu11 -Iinclude -Itools -DPVMM_VERSION='"$(VERSION)"' $(wildcard tools/*.c)
 	$(STAGE) "warnings" $(SUBMAKE) all hosted
 
 compile_commands: ## writes compile_commands.json for editors
