@@ -136,7 +136,7 @@ WHAT	?= work
 CYCLES	?=
 soak: ## everything at once under xl, with 1 and with 2 vCPUs (MINUTES=30); WHAT=NAME CYCLES=N: tests/xl/soak-NAME.sh
 	$(STAGE) "packages" lab/packages build $(if $(filter host,$(LAB)),,lab)
-	$(STAGE) "build" $(SUBMAKE) all
+	$(STAGE) "build" $(SUBMAKE) all tools
 	$(if $(filter host,$(LAB)),,$(STAGE) "laboratory" lab/setup)
 	@echo $$(($(MINUTES) * 60)) > $(BUILD)/soak-seconds
 	@echo $(CYCLES) > $(BUILD)/soak-cycles
@@ -144,7 +144,7 @@ soak: ## everything at once under xl, with 1 and with 2 vCPUs (MINUTES=30); WHAT
 		lab/run --hypervisor=$(HYPERVISOR) --timeout=$(SOAK_TIMEOUT) \
 		tests/xl/soak-$(WHAT).sh "pvmm-guest=$(GUEST)" \
 		$(wildcard xl-configs/*.cfg) $(filter-out tests/xl/soak-$(WHAT).sh,$(wildcard tests/xl/*.sh)) \
-		$(BUILD)/soak-seconds $(if $(CYCLES),$(BUILD)/soak-cycles)
+		$(TOOLS) $(BUILD)/soak-seconds $(if $(CYCLES),$(BUILD)/soak-cycles)
 comma	:= ,
 # Cycles take seconds under emulation.
 SOAK_TIMEOUT = $(if $(filter work,$(WHAT)),$$(($(MINUTES) * 60 + 300)),14400)
