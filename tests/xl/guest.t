@@ -63,7 +63,7 @@ check "'list' says which suites there are" grep -q '^  stray  *stray writable ma
 check "loglevel=error: no information" test "$(grep -c '^pvmm:' out)" = 0
 
 # A ramdisk leaves the domain less than the kernel's records and a little room take.
-head -c $((1669 * 4096)) /dev/zero >ramdisk
+head -c $((1560 * 4096)) /dev/zero >ramdisk
 boot 'suite=boot' memory=8 'ramdisk="ramdisk"'
 check "a domain that is too small says so, and how much it takes" \
 	grep -q 'boot refused: this domain is too small: it has 8192 KiB; .* (memory = [0-9]* in' out
