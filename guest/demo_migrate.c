@@ -298,8 +298,8 @@ static void leave_stale_area(void)
  */
 static void drop_what_pins_drop(void)
 {
-	if (!pvmm_mm_suspend())
-		pvmm_mm_resume();
+	(void)pvmm_mm_pin_all(); /* the suspend that comes says what is wrong */
+	pvmm_mm_resume();
 }
 
 static void judge_before(void)

@@ -105,7 +105,7 @@ void pvmm_mm_resume(void)
 	}
 }
 
-static int pin_all(void)
+int pvmm_mm_pin_all(void)
 {
 	for (struct pvmm_space *space = pvmm_kernel_space.next; !space_is_kernel(space);
 	     space = space->next) {
@@ -132,7 +132,7 @@ int pvmm_mm_suspend(void)
 	pvmm_batch_assert_closed("suspend");
 	err = check_frames();
 	if (!err)
-		err = pin_all();
+		err = pvmm_mm_pin_all();
 	if (err)
 		pvmm_mm_resume();
 	return err;

@@ -27,4 +27,7 @@ PVMM_API void pvmm_mm_add_free(pfn_t first, uint64_t nr_pages);
 PVMM_API int pvmm_mm_suspend(void);
 PVMM_API void pvmm_mm_resume(void);
 
+/* The part of it that pins, for who wants to see memory as it will be; resume is its end, too. */
+PVMM_API int pvmm_mm_pin_all(void);
+
 #endif

@@ -53,13 +53,14 @@ _load_is_down() {
 	esac
 }
 
+# dom0 comes first (cpu_weight): what is tested is not who waits for whom.
 load_start() {
 	rm -f "$_load_logs"/guest-$LOAD*.log
 	hypervisor_mark
 	WHY=
 	LOAD_RESUMES=0
 	LOAD_RETRIES=0
-	xl create migrate.cfg "$@" >load.out 2>&1 || { WHY="not created: $(tail -n 1 load.out)"; return 1; }
+	xl create migrate.cfg cpu_weight=32 "$@" >load.out 2>&1 || { WHY="not created: $(tail -n 1 load.out)"; return 1; }
 	LOAD_IDS=$(xl domid $LOAD)
 	LOAD_MEMORY=$(xl list $LOAD | awk 'NR == 2 { print $3, $4 }')
 	_load_wait _load_says '^migrate: up on' || { WHY="it does not come up"; return 1; }
