@@ -36,7 +36,7 @@
 #define ALARM_NS 3000000ULL
 
 /* How late a sleeper may wake on a machine that is emulated and has other things to do. */
-#define LATE_NS 20000000000ULL
+#define LATE_NS 60000000000ULL
 
 #define XFS_LEVELS    5
 #define RESERVE_PAGES 512
