@@ -24,21 +24,23 @@ static mfn_t mfn_of(const struct pvmm_page *page)
 	return pvmm_pfn_to_mfn(pvmm_page_pfn(page));
 }
 
-static bool must_have(struct pvmm_page **page)
+static bool must_have(struct pvmm_page **page, uint64_t *nr_taken)
 {
-	if (!*page)
-		*page = pvmm_page_alloc(0, PVMM_PAGE_RESERVED);
+	if (*page)
+		return true;
+	*page = pvmm_page_alloc(0, PVMM_PAGE_RESERVED);
+	*nr_taken += *page != NULL;
 	return *page;
 }
 
-static int take_pages(uint64_t nr_middles)
+static int take_pages(uint64_t nr_middles, uint64_t *nr_taken)
 {
 	if (nr_middles > FRAMES_PER_PAGE)
 		return -XEN_E2BIG;
-	if (!must_have(&top))
+	if (!must_have(&top, nr_taken))
 		return -XEN_ENOMEM;
 	for (uint64_t i = 0; i < nr_middles; i++)
-		if (!must_have(&middles[i]))
+		if (!must_have(&middles[i], nr_taken))
 			return -XEN_ENOMEM;
 	return 0;
 }
@@ -70,12 +72,12 @@ static void fill_tree(uint64_t nr_pages, uint64_t nr_middles)
 	}
 }
 
-int pvmm_p2m_publish(uint64_t nr_pfns)
+int pvmm_p2m_publish(uint64_t nr_pfns, uint64_t *nr_taken)
 {
 	struct arch_shared_info *arch = &pvmm_shared_info()->arch;
 	uint64_t nr_pages = pvmm_pages_for(nr_pfns * sizeof(uint64_t));
 	uint64_t nr_middles = (nr_pages + FRAMES_PER_PAGE - 1) / FRAMES_PER_PAGE;
-	int err = take_pages(nr_middles);
+	int err = take_pages(nr_middles, nr_taken);
 
 	if (err)
 		return err;

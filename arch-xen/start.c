@@ -105,6 +105,7 @@ static bool magic_is_right(const char *magic)
 
 void start_of_day(const struct start_info *builders, uint64_t boot_rsp)
 {
+	uint64_t nr_taken = 0;
 	uint64_t stack_end = (boot_rsp + PVMM_PAGE_SIZE - 1) & PVMM_PAGE_MASK;
 	const struct start_info *si = pvmm_start_info();
 
@@ -126,7 +127,7 @@ void start_of_day(const struct start_info *builders, uint64_t boot_rsp)
 	boot_map_all(si, stack_end);
 	fault_report_walks();
 	console_enable_events();
-	if (pvmm_p2m_publish(pvmm_max_pfn()))
+	if (pvmm_p2m_publish(pvmm_max_pfn(), &nr_taken))
 		refuse_boot("this domain is too small: no memory to tell the toolstack of its p2m");
 	store_init(si);
 	calls_init();

@@ -117,6 +117,7 @@ static int stop(void)
 /* The domain is another one. */
 static void resume(uint64_t stopped_ns)
 {
+	uint64_t nr_taken = 0;
 	int err;
 
 	clock_resume(stopped_ns);
@@ -124,7 +125,7 @@ static void resume(uint64_t stopped_ns)
 	vcpu_resume();
 	console_resume(pvmm_start_info());
 	store_renew(pvmm_start_info());
-	err = pvmm_p2m_publish(pvmm_max_pfn());
+	err = pvmm_p2m_publish(pvmm_max_pfn(), &nr_taken);
 	if (err) /* it had its pages before */
 		pvmm_panic("suspend: the p2m cannot be published: %s (%d)", pvmm_errno_name(err),
 			   err);

@@ -133,7 +133,7 @@ int mm_grow(uint64_t *nr_records)
 		};
 	}
 	/* Told first: what the toolstack saves must never be less than there is. */
-	err = pvmm_p2m_publish(end);
+	err = pvmm_p2m_publish(end, nr_records);
 	if (!err)
 		p2m_grow(end);
 	return err;

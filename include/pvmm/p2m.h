@@ -37,8 +37,9 @@ PVMM_API bool pvmm_read_safe(const uint64_t *addr, uint64_t *value);
 /*
  * Tells the toolstack where the p2m is and how many entries it has: at boot, before it grows, after
  * a resume. -XEN_ENOMEM (what was told before holds), or -XEN_E2BIG for more than the direct map
- * reaches. Provided by arch-xen/ (and the hosted model). No lock is held, no batch open.
+ * reaches. Adds to *nr_taken the pages that it took and keeps. Provided by arch-xen/ (and the hosted
+ * model). No lock is held, no batch open.
  */
-PVMM_API int pvmm_p2m_publish(uint64_t nr_pfns);
+PVMM_API int pvmm_p2m_publish(uint64_t nr_pfns, uint64_t *nr_taken);
 
 #endif

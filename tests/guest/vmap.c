@@ -329,11 +329,13 @@ static void arguments_of_hypercalls(void)
 /* Live all at once, as many as memory is good for, then given up: nothing is missing. */
 static void very_many_areas(void)
 {
-	static volatile uint64_t *addr[20000];
-	unsigned int nr = pvmm_free_pages() > 8192 ? PVMM_ARRAY_SIZE(addr) : 1000, wrong = 0;
+	bool is_large = pvmm_free_pages() > 8192;
+	unsigned int nr = is_large ? 20000 : 1000, order = is_large ? 6 : 1, wrong = 0;
+	struct pvmm_page *block = pvmm_page_alloc(order, PVMM_PAGE_KERNEL);
+	volatile uint64_t **addr = block ? pvmm_page_virt(block) : NULL;
 	uint64_t before = pvmm_vmap_stats().live_areas;
 
-	if (!set_up())
+	if (!CHECK(block && nr * sizeof(*addr) <= PVMM_PAGE_SIZE << order) || !set_up())
 		return;
 	for (unsigned int i = 0; i < nr; i++) {
 		void *a = NULL;
@@ -347,6 +349,7 @@ static void very_many_areas(void)
 	for (unsigned int i = 0; i < nr; i++)
 		wrong += pvmm_vunmap((void *)(uintptr_t)addr[i]) != 0;
 	CHECK_EQUAL(wrong, 0);
+	pvmm_page_free(block, order);
 	tear_down();
 }
 

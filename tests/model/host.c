@@ -171,8 +171,9 @@ static bool faults(volatile uint8_t *addr, bool write);
 
 uint64_t model_published_pfns;
 
-int pvmm_p2m_publish(uint64_t nr_pfns)
+int pvmm_p2m_publish(uint64_t nr_pfns, uint64_t *nr_taken)
 {
+	(void)nr_taken;
 	model_published_pfns = nr_pfns;
 	return 0;
 }
