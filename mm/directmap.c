@@ -11,6 +11,7 @@
 #include <pvmm/p2m.h>
 #include <pvmm/pagetable.h>
 #include <pvmm/space.h>
+#include "mm.h"
 
 static bool is_out(const struct pvmm_page *page)
 {
@@ -22,22 +23,12 @@ static bool may_go(const struct pvmm_page *page)
 	return (page->kind == PVMM_PAGE_KERNEL || page->kind == PVMM_PAGE_USER) && !is_out(page);
 }
 
-static void mark(struct pvmm_page *page, bool out)
+void directmap_mark(struct pvmm_page *page, bool out)
 {
 	if (out)
 		__atomic_fetch_or(&page->flags, PVMM_PAGE_NODIRECT, __ATOMIC_RELAXED);
 	else
 		__atomic_fetch_and(&page->flags, (uint8_t)~PVMM_PAGE_NODIRECT, __ATOMIC_RELAXED);
-}
-
-static void queue_entry(const struct pvmm_page *page, bool out)
-{
-	pvmm_va_t va = (uintptr_t)pvmm_page_virt(page);
-	struct pvmm_walk w = pvmm_pt_walk(pvmm_kernel_space.root, va);
-
-	pvmm_batch_mmu_update(pvmm_pt_entry_maddr(w.step[1].table, w.step[1].slot),
-			      out ? 0
-				  : pvmm_pte(pvmm_pfn_to_mfn(pvmm_page_pfn(page)), PVMM_PROT_RW));
 }
 
 /* A new translation needs no flush; one that is gone does, and so does the undoing of either. */
@@ -46,7 +37,7 @@ static int set_all(struct pvmm_page *const *pages, uint64_t nr_pages, bool out, 
 {
 	pvmm_batch_begin();
 	for (uint64_t i = 0; i < nr_pages; i++)
-		queue_entry(pages[i], out);
+		directmap_queue(pages[i], out ? 0 : PVMM_PROT_RW);
 	if (flush && nr_pages)
 		pvmm_batch_flush_all();
 	return pvmm_batch_end(failure);
@@ -70,7 +61,7 @@ static int change(struct pvmm_page *const *pages, uint64_t nr_pages, bool out)
 		return err;
 	}
 	for (uint64_t i = 0; i < nr_pages; i++)
-		mark(pages[i], out);
+		directmap_mark(pages[i], out);
 	return 0;
 }
 

@@ -121,30 +121,6 @@ bool leave_report_given(const struct leaving *l, unsigned int i)
 
 /* --- out of all tables, and back --- */
 
-static void queue_place(const struct pvmm_page *page, pvmm_pte_t entry)
-{
-	pvmm_va_t va = (uintptr_t)pvmm_page_virt(page);
-	struct pvmm_walk w = pvmm_pt_walk(pvmm_kernel_space.root, va);
-
-	if (w.stopped_at != 1)
-		pvmm_panic("pfn 0x%llx has no place in the direct map",
-			   (unsigned long long)pfn_x(pvmm_page_pfn(page)));
-	pvmm_batch_mmu_update(pvmm_pt_entry_maddr(w.step[1].table, w.step[1].slot), entry);
-}
-
-static pvmm_pte_t own_entry(const struct pvmm_page *page)
-{
-	return pvmm_pte(pvmm_pfn_to_mfn(pvmm_page_pfn(page)), PVMM_PROT_RW);
-}
-
-static void mark_out(struct pvmm_page *page, bool is_out)
-{
-	if (is_out)
-		__atomic_fetch_or(&page->flags, PVMM_PAGE_NODIRECT, __ATOMIC_RELAXED);
-	else
-		__atomic_fetch_and(&page->flags, (uint8_t)~PVMM_PAGE_NODIRECT, __ATOMIC_RELAXED);
-}
-
 /* One trap: stale mappings, places in the direct map, and the flush for both. */
 static int remove_mappings(struct leaving *l, struct pvmm_batch_failure *failure)
 {
@@ -154,8 +130,8 @@ static int remove_mappings(struct leaving *l, struct pvmm_batch_failure *failure
 	if (l->nr_stale)
 		ledger_drop_begin(for_each_leaving, l);
 	for (unsigned int i = 0; i < l->nr; i++) {
-		mark_out(l->pages[i], true);
-		queue_place(l->pages[i], 0);
+		directmap_mark(l->pages[i], true);
+		directmap_queue(l->pages[i], 0);
 	}
 	pvmm_batch_flush_all();
 	err = pvmm_batch_end(failure);
@@ -193,7 +169,7 @@ static int put_back(const struct leaving *l, unsigned int first, unsigned int nr
 {
 	pvmm_batch_begin();
 	for (unsigned int i = first; i < first + nr; i++)
-		queue_place(l->pages[i], own_entry(l->pages[i]));
+		directmap_queue(l->pages[i], PVMM_PROT_RW);
 	return pvmm_batch_end(failure);
 }
 
@@ -213,7 +189,7 @@ int leave_back(struct leaving *l, unsigned int first, unsigned int nr)
 			check_count(&check_stats.quarantined, 1);
 			continue;
 		}
-		mark_out(l->pages[i], false);
+		directmap_mark(l->pages[i], false);
 		set_kind(l->pages[i], l->kinds[i]);
 	}
 	return err && one ? -XEN_EINVAL : 0;

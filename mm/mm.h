@@ -74,6 +74,13 @@ static inline void page_copy(struct pvmm_page *to, const struct pvmm_page *from)
 		words[i] = source[i];
 }
 
+/*
+ * Queues a page's own entry in the direct map, of its own frame; prot 0: none. And the flag of
+ * pages that have none.
+ */
+void directmap_queue(const struct pvmm_page *page, uint64_t prot);
+void directmap_mark(struct pvmm_page *page, bool out);
+
 bool space_is_kernel(const struct pvmm_space *space);
 
 /*

@@ -98,8 +98,7 @@ void pvmm_pt_set(pfn_t table, unsigned int slot, pvmm_pte_t pte)
 		__atomic_store_n(&pvmm_pt_entries(table)[slot], pte, __ATOMIC_RELEASE);
 }
 
-/* Queues what the direct map is to allow for this page. */
-static void queue_directmap(struct pvmm_page *page, uint64_t prot)
+void directmap_queue(const struct pvmm_page *page, uint64_t prot)
 {
 	pfn_t pfn = pvmm_page_pfn(page);
 	pvmm_va_t va = (uintptr_t)pvmm_pfn_to_virt(pfn);
@@ -110,17 +109,17 @@ static void queue_directmap(struct pvmm_page *page, uint64_t prot)
 			"pfn 0x%llx has no direct-map entry: the walk of 0x%llx ends at level %u",
 			(unsigned long long)pfn_x(pfn), (unsigned long long)va, w.stopped_at);
 	pvmm_batch_mmu_update(pvmm_pt_entry_maddr(w.step[1].table, w.step[1].slot),
-			      pvmm_pte(pvmm_pfn_to_mfn(pfn), prot));
+			      prot ? pvmm_pte(pvmm_pfn_to_mfn(pfn), prot) : 0);
 }
 
 void pvmm_table_queue_protect(struct pvmm_page *page)
 {
-	queue_directmap(page, PVMM_PROT_RO);
+	directmap_queue(page, PVMM_PROT_RO);
 }
 
 void pvmm_table_queue_unprotect(struct pvmm_page *page)
 {
-	queue_directmap(page, PVMM_PROT_RW);
+	directmap_queue(page, PVMM_PROT_RW);
 }
 
 void pvmm_table_mark(struct pvmm_page *page, bool readonly)
