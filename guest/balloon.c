@@ -22,7 +22,7 @@
 #include <pvmm/log.h>
 #include <pvmm/xenstore.h>
 #include "balloon.h"
-#include "thread.h"
+#include "worker.h"
 
 #define ULL(v)	 ((unsigned long long)(v))
 #define RETRY_NS 1000000000ULL
@@ -44,8 +44,7 @@ static const char *const words[] = {
 	[SHORT] = "short",     [REFUSED] = "refused", [INVALID] = "invalid",
 };
 
-static struct thread thread;
-static bool is_stopping, is_gone;
+static struct worker worker;
 
 /* The thread's alone. */
 static struct {
@@ -69,17 +68,8 @@ uint64_t balloon_keep(void)
 	return keep_pages;
 }
 
-static void wake(void *ctx)
-{
-	thread_wake(ctx);
-}
-
-static struct pvmm_store_watch watch = {.path = "memory/target", .wake = wake, .ctx = &thread};
-
-static bool must_stop(void)
-{
-	return __atomic_load_n(&is_stopping, __ATOMIC_ACQUIRE);
-}
+static struct pvmm_store_watch watch = {
+	.path = "memory/target", .wake = worker_wake, .ctx = &worker.thread};
 
 static uint64_t pages_now(void)
 {
@@ -229,7 +219,7 @@ static bool has_new_target(void)
 static void sleep_until_woken(void)
 {
 	thread_block_begin();
-	if (has_new_target() || must_stop())
+	if (has_new_target() || worker_must_stop(&worker))
 		thread_block_cancel();
 	else
 		thread_block();
@@ -240,7 +230,7 @@ static void wait_for_better_times(void)
 {
 	uint64_t until = pvmm_clock_ns() + RETRY_NS;
 
-	while (!must_stop() && !watch_fired() && pvmm_clock_ns() < until)
+	while (!worker_must_stop(&worker) && !watch_fired() && pvmm_clock_ns() < until)
 		thread_sleep(NAP_NS);
 	target.must_read = true;
 	if (target.is_known && target.state != INVALID)
@@ -250,10 +240,10 @@ static void wait_for_better_times(void)
 static void run(void *ctx)
 {
 	(void)ctx;
-	while (!must_stop()) {
+	while (!worker_must_stop(&worker)) {
 		if (has_new_target())
 			look_at_target();
-		while (target.is_known && target.state == MOVING && !must_stop() &&
+		while (target.is_known && target.state == MOVING && !worker_must_stop(&worker) &&
 		       !has_new_target()) {
 			target.state = move();
 			thread_yield();
@@ -266,28 +256,15 @@ static void run(void *ctx)
 	}
 }
 
-static void gone(void *ctx)
-{
-	(void)ctx;
-	__atomic_store_n(&is_gone, true, __ATOMIC_RELEASE);
-}
-
 int balloon_start(void)
 {
 	int err = pvmm_store_watch(&watch);
 
 	if (err)
 		return err;
-	is_stopping = is_gone = false;
 	target.is_known = target.must_read = false;
 	target.published[0] = '\0';
-	thread = (struct thread){
-		.name = "balloon",
-		.only_on = THREAD_ANYWHERE,
-		.run = run,
-		.gone = gone,
-	};
-	err = thread_start(&thread);
+	err = worker_start(&worker, "balloon", THREAD_ANYWHERE, run);
 	if (err)
 		(void)pvmm_store_unwatch(&watch);
 	return err;
@@ -297,11 +274,7 @@ void balloon_stop(void)
 {
 	int err;
 
-	__atomic_store_n(&is_stopping, true, __ATOMIC_RELEASE);
-	while (!__atomic_load_n(&is_gone, __ATOMIC_ACQUIRE)) {
-		thread_wake(&thread);
-		thread_sleep(NAP_NS);
-	}
+	worker_stop(&worker);
 	err = pvmm_store_unwatch(&watch);
 	if (err)
 		pvmm_log(PVMM_WARN, "balloon: %s is not unwatched: %s (%d)", watch.path,

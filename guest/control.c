@@ -16,7 +16,7 @@
 #include <pvmm/xenstore.h>
 #include "control.h"
 #include "suspend.h"
-#include "thread.h"
+#include "worker.h"
 
 #define PUBLISH_NS 1000000000ULL
 #define NAP_NS	   50000000ULL
@@ -24,25 +24,18 @@
 /* Conflicts in a row before a word is left for the watch's next event. */
 #define TRIES 10
 
-static struct thread listener, publisher;
-static bool is_stopping;
-static unsigned int nr_threads;
-
-static void wake(void *ctx)
-{
-	thread_wake(ctx);
-}
+static struct worker listener, publisher;
 
 static struct pvmm_store_watch shutdown_watch = {
 	.path = "control/shutdown",
-	.wake = wake,
-	.ctx = &listener,
+	.wake = worker_wake,
+	.ctx = &listener.thread,
 };
 
 static struct pvmm_store_watch sysrq_watch = {
 	.path = "control/sysrq",
-	.wake = wake,
-	.ctx = &listener,
+	.wake = worker_wake,
+	.ctx = &listener.thread,
 };
 
 /* --- taking a word --- */
@@ -163,21 +156,16 @@ static void look_at_sysrq(void)
 
 /* --- the threads --- */
 
-static bool must_stop(void)
-{
-	return __atomic_load_n(&is_stopping, __ATOMIC_ACQUIRE);
-}
-
 static void listen(void *ctx)
 {
 	bool shuts_down, has_key;
 
 	(void)ctx;
-	while (!must_stop()) {
+	while (!worker_must_stop(&listener)) {
 		thread_block_begin();
 		shuts_down = pvmm_store_watch_fired(&shutdown_watch);
 		has_key = pvmm_store_watch_fired(&sysrq_watch);
-		if (!shuts_down && !has_key && !must_stop())
+		if (!shuts_down && !has_key && !worker_must_stop(&listener))
 			thread_block();
 		else
 			thread_block_cancel();
@@ -195,7 +183,7 @@ static void publish(void *ctx)
 	int err = 0;
 
 	(void)ctx;
-	while (!must_stop() && (!err || err == -XEN_ETIMEDOUT)) {
+	while (!worker_must_stop(&publisher) && (!err || err == -XEN_ETIMEDOUT)) {
 		if (pvmm_clock_ns() >= next) {
 			err = counters_publish();
 			next = pvmm_clock_ns() + PUBLISH_NS;
@@ -205,29 +193,6 @@ static void publish(void *ctx)
 	if (err && err != -XEN_ETIMEDOUT)
 		pvmm_log(PVMM_WARN, "control: counters are not published any more: %s (%d)",
 			 pvmm_errno_name(err), err);
-}
-
-static void gone(void *ctx)
-{
-	(void)ctx;
-	__atomic_fetch_sub(&nr_threads, 1, __ATOMIC_RELEASE);
-}
-
-static int start(struct thread *thread, const char *name, void (*run)(void *ctx))
-{
-	int err;
-
-	*thread = (struct thread){
-		.name = name,
-		.only_on = THREAD_ANYWHERE,
-		.run = run,
-		.gone = gone,
-	};
-	__atomic_fetch_add(&nr_threads, 1, __ATOMIC_RELEASE);
-	err = thread_start(thread);
-	if (err)
-		gone(NULL);
-	return err;
 }
 
 /* A watch that the store does not give back any more cannot be lost: it is off the list. */
@@ -242,16 +207,26 @@ static void unwatch(struct pvmm_store_watch *watch)
 
 static int start_threads(void)
 {
-	int err = start(&listener, "control", listen);
+	int err = worker_start(&listener, "control", THREAD_ANYWHERE, listen);
 
-	return err ? err : start(&publisher, "counters", publish);
+	if (err)
+		return err;
+	err = worker_start(&publisher, "counters", THREAD_ANYWHERE, publish);
+	if (err)
+		worker_stop(&listener);
+	return err;
+}
+
+static void unwatch_all(void)
+{
+	unwatch(&sysrq_watch);
+	unwatch(&shutdown_watch);
 }
 
 bool control_start(void)
 {
 	int err = pvmm_store_watch(&shutdown_watch);
 
-	is_stopping = false;
 	counters_forget();
 	if (!err) {
 		err = pvmm_store_watch(&sysrq_watch);
@@ -261,7 +236,7 @@ bool control_start(void)
 	if (!err) {
 		err = start_threads();
 		if (err)
-			control_stop();
+			unwatch_all();
 	}
 	if (err)
 		pvmm_log(PVMM_WARN, "control: the toolstack is not heard: %s (%d)",
@@ -271,11 +246,7 @@ bool control_start(void)
 
 void control_stop(void)
 {
-	__atomic_store_n(&is_stopping, true, __ATOMIC_RELEASE);
-	while (__atomic_load_n(&nr_threads, __ATOMIC_ACQUIRE)) {
-		thread_wake(&listener);
-		thread_sleep(NAP_NS);
-	}
-	unwatch(&sysrq_watch);
-	unwatch(&shutdown_watch);
+	worker_stop(&publisher);
+	worker_stop(&listener);
+	unwatch_all();
 }

@@ -11,26 +11,19 @@
 #include <pvmm/log.h>
 #include <pvmm/xenstore.h>
 #include "hotplug.h"
-#include "thread.h"
+#include "worker.h"
 
-#define NAP_NS	 50000000ULL
 #define RETRY_NS 1000000000ULL
 
-static struct thread thread;
-static bool is_stopping, is_gone;
+static struct worker worker;
 
 /* What was said last of each vCPU, so as not to say it again: an error of its, 0 for nothing. */
 static int said[PVMM_MAX_VCPUS];
 
-static void wake(void *ctx)
-{
-	thread_wake(ctx);
-}
-
 static struct pvmm_store_watch watch = {
 	.path = "cpu",
-	.wake = wake,
-	.ctx = &thread,
+	.wake = worker_wake,
+	.ctx = &worker.thread,
 };
 
 /* "0,2,3" */
@@ -134,16 +127,11 @@ static bool must_try_again(void)
 	return false;
 }
 
-static bool must_stop(void)
-{
-	return __atomic_load_n(&is_stopping, __ATOMIC_ACQUIRE);
-}
-
 static void run(void *ctx)
 {
 	(void)ctx;
 	publish();
-	while (!must_stop()) {
+	while (!worker_must_stop(&worker)) {
 		thread_block_begin();
 		if (pvmm_store_watch_fired(&watch)) {
 			thread_block_cancel();
@@ -152,7 +140,7 @@ static void run(void *ctx)
 			thread_block_cancel();
 			thread_sleep(RETRY_NS);
 			look_at_all();
-		} else if (must_stop()) {
+		} else if (worker_must_stop(&worker)) {
 			thread_block_cancel();
 		} else {
 			thread_block();
@@ -160,30 +148,12 @@ static void run(void *ctx)
 	}
 }
 
-static void gone(void *ctx)
-{
-	(void)ctx;
-	__atomic_store_n(&is_gone, true, __ATOMIC_RELEASE);
-}
-
-static int start_thread(void)
-{
-	is_stopping = is_gone = false;
-	thread = (struct thread){
-		.name = "hotplug",
-		.only_on = 0,
-		.run = run,
-		.gone = gone,
-	};
-	return thread_start(&thread);
-}
-
 bool hotplug_start(void)
 {
 	int err = pvmm_store_watch(&watch);
 
 	if (!err) {
-		err = start_thread();
+		err = worker_start(&worker, "hotplug", 0, run);
 		if (err)
 			(void)pvmm_store_unwatch(&watch);
 	}
@@ -197,11 +167,7 @@ void hotplug_stop(void)
 {
 	int err;
 
-	__atomic_store_n(&is_stopping, true, __ATOMIC_RELEASE);
-	while (!__atomic_load_n(&is_gone, __ATOMIC_ACQUIRE)) {
-		thread_wake(&thread);
-		thread_sleep(NAP_NS);
-	}
+	worker_stop(&worker);
 	err = pvmm_store_unwatch(&watch);
 	if (err)
 		pvmm_log(PVMM_WARN, "hotplug: cpu is not unwatched: %s (%d)", pvmm_errno_name(err),

@@ -9,12 +9,9 @@
 #include <pvmm/log.h>
 #include "editor.h"
 #include "shell.h"
-#include "thread.h"
+#include "worker.h"
 
-#define NAP_NS 50000000ULL
-
-static struct thread thread;
-static bool is_stopping, is_gone;
+static struct worker worker;
 
 static const char *command_name(unsigned int i)
 {
@@ -77,11 +74,6 @@ static void take(char key)
 	}
 }
 
-static bool must_stop(void)
-{
-	return __atomic_load_n(&is_stopping, __ATOMIC_ACQUIRE);
-}
-
 static void run(void *ctx)
 {
 	char keys[64];
@@ -89,10 +81,10 @@ static void run(void *ctx)
 
 	(void)ctx;
 	editor_begin(&editor);
-	while (!must_stop()) {
+	while (!worker_must_stop(&worker)) {
 		thread_block_begin();
 		nr = pvmm_console_read(keys, sizeof(keys));
-		if (!nr && !must_stop())
+		if (!nr && !worker_must_stop(&worker))
 			thread_block();
 		else
 			thread_block_cancel();
@@ -101,40 +93,17 @@ static void run(void *ctx)
 	}
 }
 
-static void wake(void *ctx)
-{
-	thread_wake(ctx);
-}
-
-static void gone(void *ctx)
-{
-	(void)ctx;
-	__atomic_store_n(&is_gone, true, __ATOMIC_RELEASE);
-}
-
 int shell_start(void)
 {
-	int err;
+	int err = worker_start(&worker, "shell", THREAD_ANYWHERE, run);
 
-	is_stopping = is_gone = false;
-	thread = (struct thread){
-		.name = "shell",
-		.only_on = THREAD_ANYWHERE,
-		.run = run,
-		.gone = gone,
-	};
-	err = thread_start(&thread);
 	if (!err)
-		pvmm_console_on_input(wake, &thread);
+		pvmm_console_on_input(worker_wake, &worker.thread);
 	return err;
 }
 
 void shell_stop(void)
 {
 	pvmm_console_on_input(NULL, NULL);
-	__atomic_store_n(&is_stopping, true, __ATOMIC_RELEASE);
-	while (!__atomic_load_n(&is_gone, __ATOMIC_ACQUIRE)) {
-		thread_wake(&thread);
-		thread_sleep(NAP_NS);
-	}
+	worker_stop(&worker);
 }
