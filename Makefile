@@ -180,12 +180,16 @@ tests: all hosted inject $(WIDTH32) $(GRANT_PEER)
 	@rm -rf $(BUILD)/t
 	@mkdir -p $(BUILD)/t/hosted $(BUILD)/t/harness $(HYPERVISORS:%=$(BUILD)/t/%)
 	@for t in $(HOSTED_TESTS); do \
-		printf '#!/bin/sh\n$(HOSTED_ENV) exec %s %s\n' "$(HOSTED_RUN)" $$t \
-			> $(BUILD)/t/hosted/$${t##*/test_}.t; done
+		name=$(BUILD)/t/hosted/$${t##*/test_}; \
+		printf '$(HOSTED_ENV) exec tests/said %s.said %s %s\n' $$name "$(HOSTED_RUN)" $$t \
+			> $$name.t; done
 	@for h in $(HYPERVISORS); do for t in $(XL_TESTS); do \
-		printf '#!/bin/sh\nexec tests/in-lab %s %s\n' $$h $$t > $(BUILD)/t/$$h/$${t##*/}; done; done
+		name=$(BUILD)/t/$$h/$${t##*/}; \
+		printf 'exec tests/said %s.said tests/in-lab %s %s\n' $${name%.t} $$h $$t > $$name; \
+	done; done
 	@for t in $(if $(filter host,$(LAB)),,$(HARNESS)); do \
-		printf '#!/bin/sh\nexec sh %s\n' $$t > $(BUILD)/t/harness/$${t##*/}; done
+		name=$(BUILD)/t/harness/$${t##*/}; \
+		printf 'exec tests/said %s.said sh %s\n' $${name%.t} $$t > $$name; done
 
 # A laboratory keeps one processor busy for two thirds of its time; a real host has one dom0.
 TEST_JOBS ?= $(if $(filter host,$(LAB)),1,2)
@@ -194,13 +198,13 @@ test: ## everything: hosted, then under xl on both hypervisors
 	$(STAGE) "packages" lab/packages build test $(if $(filter host,$(LAB)),,lab)
 	$(STAGE) "build" $(SUBMAKE) tests
 	$(if $(filter host,$(LAB)),,$(STAGE) "laboratory" lab/setup linux)
-	$(STAGE) "tests" prove --timer -j$(TEST_JOBS) --exec sh -r $(BUILD)/t/hosted \
+	$(STAGE) "tests" tests/all $(TEST_JOBS) $(BUILD)/t/hosted \
 		$(HYPERVISORS:%=$(BUILD)/t/%) $(BUILD)/t/harness
 
 check: ## the hosted tests alone, in seconds
 	@lab/packages build test
 	+@$(SUBMAKE) tests
-	@prove -j2 --exec sh -r $(BUILD)/t/hosted
+	@tests/all 2 $(BUILD)/t/hosted
 
 bench: ## what operations cost, counted in instructions (release hypervisor)
 	$(STAGE) "packages" lab/packages build lab

@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# lab: --timeout=900
+# lab: --timeout=1800
 #
 # The in-guest suites with several vCPUs, on a machine of two processors: fewer than, as many as, and
 # more than it has.
 . ./lab.sh
 . ./tap.sh
-GUEST_TIMEOUT=240
+GUEST_TIMEOUT=600
 
 for vcpus in 2 4; do
 	guest_suite "all suites pass with vcpus=$vcpus" vcpus=$vcpus
