@@ -230,6 +230,12 @@ static bool still_mapped(void)
 	return pvmm_pte_present(entry) && mfn_eq(pvmm_pte_mfn(entry), cell.frame);
 }
 
+/* What Xen does not count does not keep the page here: the entry may name a frame that has left. */
+static bool still_maps_page(void)
+{
+	return still_mapped() && mfn_eq(pvmm_pfn_to_mfn(cell.page), cell.frame);
+}
+
 static enum pvmm_page_kind kind_of_page(void)
 {
 	return (enum pvmm_page_kind)pvmm_page(cell.page)->kind;
@@ -358,7 +364,7 @@ void matrix_cell(const struct matrix_kind *kind, enum matrix_way way, enum pvmm_
 			named(expected_error());
 		is_dealt_with(err);
 	}
-	matrix_show(cell.name, kind, cell.page, kind->unseen || still_mapped());
+	matrix_show(cell.name, kind, cell.page, kind->unseen || still_maps_page());
 	end(&before);
 }
 

@@ -55,15 +55,6 @@ refuses() {
 	fi
 }
 
-wait_for() { # COMMAND...: until it succeeds, half a minute at most
-	_tries=150
-	until "$@"; do
-		_tries=$((_tries - 1))
-		[ $_tries -gt 0 ] || return 1
-		sleep 0.2
-	done
-}
-
 state_of() { # NAME: the letters of xl list
 	xl list "$1" 2>/dev/null | awk 'NR == 2 { print $5 }'
 }
