@@ -97,7 +97,7 @@ next_random() { # BELOW
 }
 
 failed=
-guest_start test.cfg 'name="soak-balloon"' memory=64 maxmem=128 vcpus=2 \
+guest_start test.cfg 'name="soak-balloon"' memory=64 maxmem=128 vcpus=2 cpu_weight=32 \
 	"extra=\"demo=soak soak-seconds=$seconds balloon-keep=2048 check=free+sweep:256 balloon-check=${BALLOON_CHECK:-count}\"" ||
 	fail "could not be created"
 guest_wait_line soak-balloon '^soak: ' || fail "does not begin"
@@ -112,7 +112,7 @@ while [ -z "$failed" ] && [ $cycle -lt "$cycles" ]; do
 	else
 		others=$((others + 1))
 	fi
-	[ $((cycle % (cycles < 100 ? 1 : 100))) != 0 ] || echo "== $cycle targets, $reached reached, $others not, with a reason"
+	[ $((cycle % (cycles < 100 ? 1 : 20))) != 0 ] || echo "== $cycle targets, $reached reached, $others not, with a reason"
 done
 echo "== $cycle targets, $reached reached, $others not, with a reason"
 [ "$reached" -gt "$others" ] || fail "most targets are not reached"

@@ -1,0 +1,86 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# lab: --timeout=400
+#
+# What becomes of a guest whose daemons in dom0 stop: nobody reads its console, xenstored is replaced under
+# it, or killed. It says so, goes on and loses nothing. A real host's daemons are left alone.
+. ./lab.sh
+. ./tap.sh
+
+[ -e /run.conf ] || { echo "1..0 # SKIP a real host's daemons are not to be killed"; exit 0; }
+
+node() { # PATH: below the guest's home
+	echo "/local/domain/$(xl domid pvmm-test)/$1"
+}
+
+is_empty() { # PATH
+	test -z "$(xenstore-read "$(node "$1")")"
+}
+
+# Also of a guest that xl knows nothing of.
+has_said() { # REGEX
+	guest_console pvmm-test | grep -Eq -e "$1"
+}
+
+# --- nobody reads the console ---
+
+guest_start test.cfg 'extra="demo=idle"' vcpus=2
+guest_wait_line pvmm-test '^idle: up'
+reader=$(pidof xenconsoled)
+kill -STOP "$reader"
+heard=0
+for _ in 1 2 3 4 5 6 7 8; do
+	xl sysrq pvmm-test s
+	wait_for is_empty control/sysrq && heard=$((heard + 1))
+done
+check "a guest whose console nobody reads still does as it is told" test $heard = 8
+kill -CONT "$reader"
+xl sysrq pvmm-test x
+check "... says how much was lost" guest_wait_line pvmm-test '^pvmm: console: [0-9]{3,} bytes lost here, nobody read$'
+check "... and has a console again" guest_wait_line pvmm-test "^pvmm: control: sysrq 'x'"
+guest_type pvmm-test vcpus
+check "... for what is typed too" guest_wait_line pvmm-test '^2 vCPUs are up: 0 1'
+timeout 60 xl shutdown -w pvmm-test
+guest_end --timeout=30 pvmm-test >out
+check "... to its end" test $? = 0
+
+# --- xenstored is replaced by another, which takes over what it knows ---
+
+guest_start test.cfg 'extra="demo=soak soak-seconds=60"' vcpus=2
+guest_wait_line pvmm-test '^soak: 60 s on'
+xenstore-control live-update "$(readlink -f "$(command -v xenstored)")" >out 2>&1
+check "xenstored is replaced under a guest at work" test $? = 0
+xl sysrq pvmm-test x
+check "... whose watches stand" guest_wait_line pvmm-test "^pvmm: control: sysrq 'x'"
+check "... and whose requests are answered" wait_for is_empty control/sysrq
+check "... all of them" sh -c '! grep -q "xenstore: no answer"' <<-EOF
+	$(guest_console pvmm-test)
+EOF
+
+# --- xenstored is killed ---
+
+domid=$GUEST_DOMID
+kill -KILL "$(pidof xenstored)"
+check "a store that is gone is said" wait_for has_said '^pvmm: xenstore: no answer to request [0-9]+ of type 11 within 5 s'
+tries=0
+until has_said '^soak: passed: ' || [ $tries -gt 120 ]; do
+	sleep 1
+	tries=$((tries + 1))
+done
+check "... the guest goes on, and finds everything in its place at the end" has_said '^soak: passed: '
+check "... which is a pass" wait_for has_said '^pvmm: result: pass'
+xenstored --no-fork --pid-file /run/xenstored.pid &
+wait_for test -S /run/xenstored/socket
+timeout 60 xen-init-dom0 >/dev/null
+state_of_guest() {
+	xl list "$domid" 2>/dev/null | awk 'NR == 2 { print $(NF - 1) }'
+}
+has_shut_down() {
+	case $(state_of_guest) in ???s*) return 0 ;; esac
+	return 1
+}
+check "... and it is off" wait_for has_shut_down
+check "a toolstack with a new store can take it away" xl destroy "$domid"
+guest_console pvmm-test | sed 's/^/# /'
+
+done_testing
