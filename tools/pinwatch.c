@@ -95,8 +95,8 @@ static bool may_look(struct pinwatch *p, const struct incident *incident)
 static int look_into(struct pinwatch *p, struct incident *incident, struct dom *dom, bool suspects)
 {
 	const struct look_options look_options = {
-		.pause = p->pause,
-		.force = p->force,
+		.pause = p->tool.options.pause,
+		.force = p->tool.options.force,
 		.symbols = symbols_of(p, dom),
 		.stop = &tool_stop,
 	};
@@ -414,7 +414,7 @@ int pinwatch_check(struct pinwatch *p, const char *domain)
 		return tool_fail(&p->tool, TOOL_NO_DOMAIN, "no domain %s", domain);
 	if (p->tool.dom.info.is_hvm)
 		return tool_fail(&p->tool, TOOL_WRONG_KIND, "domain %s is no PV domain", domain);
-	if (p->tool.dom.info.is_self && !p->force)
+	if (p->tool.dom.info.is_self && !p->tool.options.force)
 		return tool_fail(&p->tool, TOOL_WRONG_KIND,
 				 "domain %s is the one this runs in, and changes while it is read: "
 				 "--force looks all the same",

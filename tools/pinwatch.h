@@ -15,7 +15,7 @@
 struct pinwatch {
 	struct tool tool; /* for its name, its messages and the way to Xen */
 	/* What the user wants. */
-	bool since_boot, once, json, pause, force;
+	bool since_boot, once, json;
 	uint64_t seconds;  /* 0: until a signal */
 	const char *check; /* a domain that is only looked into */
 	const char *given[PINWATCH_DOMAINS];

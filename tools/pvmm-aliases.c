@@ -60,20 +60,7 @@ static void print_help(FILE *out)
 
 /* --- arguments --- */
 
-enum {
-	OPT_PFN = 256,
-	OPT_FREE,
-	OPT_TABLES,
-	OPT_WRITABLE,
-	OPT_ALL,
-	OPT_SYMBOLS,
-	OPT_PAUSE,
-	OPT_EVERY,
-	OPT_FORCE,
-	OPT_JSON,
-	OPT_PROGRESS,
-	OPT_VERSION
-};
+enum { OPT_PFN = TOOL_OPT_OWN, OPT_FREE, OPT_TABLES, OPT_WRITABLE, OPT_ALL, OPT_JSON };
 
 static const struct option options[] = {
 	{"pfn", no_argument, NULL, OPT_PFN},
@@ -81,15 +68,15 @@ static const struct option options[] = {
 	{"tables", no_argument, NULL, OPT_TABLES},
 	{"writable", no_argument, NULL, OPT_WRITABLE},
 	{"all-domains", no_argument, NULL, OPT_ALL},
-	{"symbols", required_argument, NULL, OPT_SYMBOLS},
-	{"pause", no_argument, NULL, OPT_PAUSE},
-	{"every-frame", no_argument, NULL, OPT_EVERY},
-	{"force", no_argument, NULL, OPT_FORCE},
+	{"symbols", required_argument, NULL, TOOL_OPT_SYMBOLS},
+	{"pause", no_argument, NULL, TOOL_OPT_PAUSE},
+	{"every-frame", no_argument, NULL, TOOL_OPT_EVERY},
+	{"force", no_argument, NULL, TOOL_OPT_FORCE},
 	{"json", no_argument, NULL, OPT_JSON},
 	{"verbose", no_argument, NULL, 'v'},
-	{"progress", no_argument, NULL, OPT_PROGRESS},
+	{"progress", no_argument, NULL, TOOL_OPT_PROGRESS},
 	{"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, OPT_VERSION},
+	{"version", no_argument, NULL, TOOL_OPT_VERSION},
 	{NULL, 0, NULL, 0},
 };
 
@@ -112,36 +99,14 @@ static int take_option(struct program *p, int option)
 	case OPT_ALL:
 		p->all_domains = true;
 		return -1;
-	case OPT_SYMBOLS:
-		p->tool.options.symbols = optarg;
-		return -1;
-	case OPT_PAUSE:
-		p->tool.options.pause = true;
-		return -1;
-	case OPT_EVERY:
-		p->tool.options.every_frame = true;
-		return -1;
-	case OPT_FORCE:
-		p->tool.options.force = true;
-		return -1;
 	case OPT_JSON:
 		p->json = true;
 		return -1;
 	case 'v':
 		p->verbose = true;
 		return -1;
-	case OPT_PROGRESS:
-		p->tool.options.progress = true;
-		return -1;
-	case 'h':
-		print_help(stdout);
-		return TOOL_OK;
-	case OPT_VERSION:
-		tool_print_version(p->tool.name);
-		return TOOL_OK;
 	default:
-		fprintf(stderr, "Try %s --help.\n", p->tool.name);
-		return TOOL_USAGE;
+		return tool_take_option(&p->tool, option, print_help);
 	}
 }
 
@@ -195,13 +160,13 @@ static int take_frame(struct program *p, const char *text)
 	err = by_pfn ? reader_find_pfn(&p->tool.reader, frame, &mfn) : 0;
 	if (err == -EEXIST)
 		return tool_fail(
-			&p->tool, TOOL_NO_FRAME_,
+			&p->tool, TOOL_NOT_OWN,
 			"%s: several frames of the domain say that they are this pfn; ask by mfn",
 			text);
 	if (!err)
 		err = reader_is_own(&p->tool.reader, mfn, &is_own);
 	if (err == -ENOENT || (!err && !is_own))
-		return tool_fail(&p->tool, TOOL_NO_FRAME_, "%s is no frame of the domain's%s", text,
+		return tool_fail(&p->tool, TOOL_NOT_OWN, "%s is no frame of the domain's%s", text,
 				 !by_pfn && mfn >= p->tool.dom.info.max_mfn
 					 ? ": the machine has no such memory"
 					 : "");

@@ -13,6 +13,7 @@
 #include <sys/procfs.h>
 #include <unistd.h>
 #include "core_walk.h"
+#include "tool.h"
 
 enum { OK = 0, NO_CORE = 1, USAGE = 2, NOT_WRITTEN = 3 };
 
@@ -273,7 +274,7 @@ int main(int argc, char **argv)
 			usage(stdout);
 			return OK;
 		case 'V':
-			puts("pvmm-core (pvmm) " PVMM_VERSION);
+			tool_print_version("pvmm-core");
 			return OK;
 		default:
 			usage(stderr);

@@ -48,31 +48,20 @@ static void print_help(FILE *out)
 
 /* --- arguments --- */
 
-enum {
-	OPT_SVG = 256,
-	OPT_JSON,
-	OPT_WATCH,
-	OPT_NO_COLOUR,
-	OPT_PAUSE,
-	OPT_EVERY,
-	OPT_SYMBOLS,
-	OPT_FORCE,
-	OPT_PROGRESS,
-	OPT_VERSION
-};
+enum { OPT_SVG = TOOL_OPT_OWN, OPT_JSON, OPT_WATCH, OPT_NO_COLOUR };
 
 static const struct option options[] = {
 	{"svg", required_argument, NULL, OPT_SVG},
 	{"json", no_argument, NULL, OPT_JSON},
 	{"watch", optional_argument, NULL, OPT_WATCH},
 	{"no-color", no_argument, NULL, OPT_NO_COLOUR},
-	{"pause", no_argument, NULL, OPT_PAUSE},
-	{"every-frame", no_argument, NULL, OPT_EVERY},
-	{"symbols", required_argument, NULL, OPT_SYMBOLS},
-	{"force", no_argument, NULL, OPT_FORCE},
-	{"progress", no_argument, NULL, OPT_PROGRESS},
+	{"pause", no_argument, NULL, TOOL_OPT_PAUSE},
+	{"every-frame", no_argument, NULL, TOOL_OPT_EVERY},
+	{"symbols", required_argument, NULL, TOOL_OPT_SYMBOLS},
+	{"force", no_argument, NULL, TOOL_OPT_FORCE},
+	{"progress", no_argument, NULL, TOOL_OPT_PROGRESS},
 	{"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, OPT_VERSION},
+	{"version", no_argument, NULL, TOOL_OPT_VERSION},
 	{NULL, 0, NULL, 0},
 };
 
@@ -104,30 +93,8 @@ static int take_option(struct program *p, int option)
 	case OPT_NO_COLOUR:
 		p->no_colour = true;
 		return -1;
-	case OPT_PAUSE:
-		p->tool.options.pause = true;
-		return -1;
-	case OPT_EVERY:
-		p->tool.options.every_frame = true;
-		return -1;
-	case OPT_SYMBOLS:
-		p->tool.options.symbols = optarg;
-		return -1;
-	case OPT_FORCE:
-		p->tool.options.force = true;
-		return -1;
-	case OPT_PROGRESS:
-		p->tool.options.progress = true;
-		return -1;
-	case 'h':
-		print_help(stdout);
-		return TOOL_OK;
-	case OPT_VERSION:
-		tool_print_version(p->tool.name);
-		return TOOL_OK;
 	default:
-		fprintf(stderr, "Try %s --help.\n", p->tool.name);
-		return TOOL_USAGE;
+		return tool_take_option(&p->tool, option, print_help);
 	}
 }
 

@@ -67,8 +67,6 @@ static void catch_signals(void)
 
 /* --- arguments --- */
 
-enum { OPT_PAUSE = 256, OPT_FORCE, OPT_VERSION };
-
 static const struct option options[] = {
 	{"since-boot", no_argument, NULL, 'b'},
 	{"domain", required_argument, NULL, 'd'},
@@ -78,10 +76,10 @@ static const struct option options[] = {
 	{"symbols", required_argument, NULL, 's'},
 	{"exec", required_argument, NULL, 'x'},
 	{"json", no_argument, NULL, 'j'},
-	{"pause", no_argument, NULL, OPT_PAUSE},
-	{"force", no_argument, NULL, OPT_FORCE},
+	{"pause", no_argument, NULL, TOOL_OPT_PAUSE},
+	{"force", no_argument, NULL, TOOL_OPT_FORCE},
 	{"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, OPT_VERSION},
+	{"version", no_argument, NULL, TOOL_OPT_VERSION},
 	{NULL, 0, NULL, 0},
 };
 
@@ -146,21 +144,8 @@ static int take_option(struct pinwatch *p, int option)
 	case 'j':
 		p->json = true;
 		return -1;
-	case OPT_PAUSE:
-		p->pause = true;
-		return -1;
-	case OPT_FORCE:
-		p->force = true;
-		return -1;
-	case 'h':
-		print_help(stdout);
-		return TOOL_OK;
-	case OPT_VERSION:
-		tool_print_version(p->tool.name);
-		return TOOL_OK;
 	default:
-		fprintf(stderr, "Try %s --help.\n", p->tool.name);
-		return TOOL_USAGE;
+		return tool_take_option(&p->tool, option, print_help);
 	}
 }
 

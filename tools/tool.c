@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* See tool.h. Owns the signals of the program. */
 #include <errno.h>
+#include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -49,6 +50,36 @@ int tool_fail(const struct tool *tool, int status, const char *fmt, ...)
 	va_end(ap);
 	fputs("\n", stderr);
 	return status;
+}
+
+int tool_take_option(struct tool *tool, int option, void (*print_help)(FILE *out))
+{
+	switch (option) {
+	case TOOL_OPT_SYMBOLS:
+		tool->options.symbols = optarg;
+		return -1;
+	case TOOL_OPT_PAUSE:
+		tool->options.pause = true;
+		return -1;
+	case TOOL_OPT_EVERY:
+		tool->options.every_frame = true;
+		return -1;
+	case TOOL_OPT_FORCE:
+		tool->options.force = true;
+		return -1;
+	case TOOL_OPT_PROGRESS:
+		tool->options.progress = true;
+		return -1;
+	case TOOL_OPT_VERSION:
+		tool_print_version(tool->name);
+		return TOOL_OK;
+	case 'h':
+		print_help(stdout);
+		return TOOL_OK;
+	default:
+		fprintf(stderr, "Try %s --help.\n", tool->name);
+		return TOOL_USAGE;
+	}
 }
 
 int tool_fail_reading(const struct tool *tool, int err)

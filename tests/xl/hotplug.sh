@@ -7,8 +7,8 @@
 #   both_say LIST [SECONDS]        waits until both say LIST, as long as SECONDS (20); 0 when they do
 #   want LIST                      writes cpu/N/availability of vCPUs 1 to 3 so that LIST is wanted
 
-node() {
-	echo "/local/domain/$(xl domid hotplug)/$1"
+node() { # guest_start has started it
+	echo "/local/domain/$GUEST_DOMID/$1"
 }
 
 # The state of one that is down is "--p": paused.

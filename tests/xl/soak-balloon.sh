@@ -13,8 +13,11 @@
 #   balloon_set NAME MIB               xl mem-set, and all of that: 0 when the guest has so much, or says
 #                                      why not, and xl agrees; else 1 with the reason in PROBLEM
 
+# The guest that was started last is the one that is asked about, hundreds of times: xl takes long to say.
 balloon_node() {
-	echo "/local/domain/$(xl domid "$1")/$2"
+	_domid=$GUEST_DOMID
+	[ "$1" = "$GUEST" ] || _domid=$(xl domid "$1")
+	echo "/local/domain/$_domid/$2"
 }
 
 balloon_state() {
