@@ -94,19 +94,30 @@ static void note_stranger(const struct xs_message *m)
 		 m->head.type, m->head.req_id);
 }
 
-static int error_of(const struct xs_message *m)
+/* What a request is called, of those that are made here. */
+static const char *request_name(uint32_t type)
 {
-	static const struct {
-		int value;
-		const char *name;
-	} names[] = {
-#define XEN_ERRNO(name, value) {value, #name},
-#include <xen/errno.h>
+	static const char *const names[] = {
+		[XS_DIRECTORY] = "list",
+		[XS_READ] = "read",
+		[XS_WATCH] = "watch",
+		[XS_UNWATCH] = "unwatch",
+		[XS_TRANSACTION_START] = "begin transaction",
+		[XS_TRANSACTION_END] = "end transaction",
+		[XS_WRITE] = "write",
+		[XS_MKDIR] = "make directory",
+		[XS_RM] = "remove",
 	};
 
-	for (size_t i = 0; i < PVMM_ARRAY_SIZE(names); i++)
-		if (pvmm_text_equal(names[i].name, m->payload))
-			return -names[i].value;
+	return type < PVMM_ARRAY_SIZE(names) && names[type] ? names[type] : "unknown";
+}
+
+static int error_of(const struct xs_message *m)
+{
+	int err = pvmm_errno_of_name(m->payload);
+
+	if (err)
+		return err;
 	pvmm_log(PVMM_WARN, "xenstore: unknown error \"%.32s\" to request %u, taken for EINVAL",
 		 m->payload, m->head.req_id);
 	return -XEN_EINVAL;
@@ -125,8 +136,8 @@ static int judge(const struct request *request, const struct xs_message *m)
 		return error_of(m);
 	if (m->head.type == request->type)
 		return 0;
-	pvmm_log(PVMM_WARN, "xenstore: answer of type %u to request %u of type %u refused",
-		 m->head.type, request->id, request->type);
+	pvmm_log(PVMM_WARN, "xenstore: answer of type %u to request %u (%s) refused", m->head.type,
+		 request->id, request_name(request->type));
 	return -XEN_EIO;
 }
 
@@ -193,8 +204,8 @@ static void note_timeout(const struct request *request)
 {
 	if (request->id)
 		nr_late++;
-	pvmm_log(PVMM_WARN, "xenstore: no answer to request %u of type %u within %llu s", last_id,
-		 request->type, PVMM_STORE_PATIENCE_NS / 1000000000);
+	pvmm_log(PVMM_WARN, "xenstore: no answer to request %u (%s) within %llu s", last_id,
+		 request_name(request->type), PVMM_STORE_PATIENCE_NS / 1000000000);
 }
 
 /* Asks; the answer is valid until the turn ends. The caller has the turn. */

@@ -1,22 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /* Turns what Xen was asked and what it answered into words. Owns nothing. */
 #include <pvmm/batch.h>
+#include <pvmm/cmdline.h>
 #include <pvmm/log.h>
+
+static const struct {
+	int value;
+	const char *name;
+} errors[] = {
+#define XEN_ERRNO(name, value) {value, #name},
+#include <xen/errno.h>
+};
 
 const char *pvmm_errno_name(int err)
 {
-	static const struct {
-		int value;
-		const char *name;
-	} names[] = {
-#define XEN_ERRNO(name, value) {value, #name},
-#include <xen/errno.h>
-	};
-
-	for (size_t i = 0; i < PVMM_ARRAY_SIZE(names); i++)
-		if (names[i].value == (err < 0 ? -err : err))
-			return names[i].name;
+	for (size_t i = 0; i < PVMM_ARRAY_SIZE(errors); i++)
+		if (errors[i].value == (err < 0 ? -err : err))
+			return errors[i].name;
 	return "unknown error";
+}
+
+int pvmm_errno_of_name(const char *name)
+{
+	for (size_t i = 0; i < PVMM_ARRAY_SIZE(errors); i++)
+		if (pvmm_text_equal(errors[i].name, name))
+			return -errors[i].value;
+	return 0;
 }
 
 /* What an extended operation is called; NULL for one that is not in the table. */

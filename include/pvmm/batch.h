@@ -124,4 +124,7 @@ PVMM_API void pvmm_batch_describe(const struct pvmm_batch_failure *failure, char
 /* "EINVAL" for -22 or 22; "unknown error" for what Xen's errno.h does not list. */
 PVMM_API const char *pvmm_errno_name(int err);
 
+/* -22 for "EINVAL"; 0 for what is not listed there. */
+PVMM_API int pvmm_errno_of_name(const char *name);
+
 #endif

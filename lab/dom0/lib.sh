@@ -14,7 +14,11 @@
 #       0 powered off    10 crashed    11 time-out (destroyed)    12 could not be created    13 anything else
 #     and sets GUEST_REASON to one word: poweroff reboot suspend crash watchdog timeout uncreated ...
 #   guest_gdb NAME [32|64]                        serve gdb on the lab's debug port, until gdb detaches (docs/lab.md)
+#   guest_node NAME PATH                          a node below the guest's home in the xenstore
+#   guest_listed NAME COLUMN                      what xl list has there: 3 MiB, 4 vCPUs, 5 state
+#   host_free_mib                                 the host's free memory, as xl info has it
 #   hypervisor_mark, hypervisor_since             the lines of `xl dmesg` since the mark (or all)
+#   hypervisor_about IDS FILE                     those lines in FILE about domains ("3|4"); 0 if there are any
 #
 # KEY=VALUE are xl configuration lines that override CFG's, such as memory=64 or 'extra="suite=all"'.
 # guest_run and guest_start set the mark. The default time-out is $GUEST_TIMEOUT, 60 s.
@@ -139,8 +143,20 @@ guest_wait_line() {
 	done
 }
 
+guest_node() {
+	echo "/local/domain/$(xl domid "$1")/$2"
+}
+
+guest_listed() {
+	xl list "$1" 2>/dev/null | awk -v column="$2" 'NR == 2 { print $column }'
+}
+
+host_free_mib() {
+	xl info | awk '$1 == "free_memory" { print $3 }'
+}
+
 guest_type() {
-	_tty=$(xenstore-read "/local/domain/$(xl domid "$1")/console/tty") && printf '%s\n' "$2" >"$_tty"
+	_tty=$(xenstore-read "$(guest_node "$1" console/tty)") && printf '%s\n' "$2" >"$_tty"
 }
 
 guest_end() {
@@ -215,4 +231,8 @@ hypervisor_since() {
 	else
 		cat "$_guest_dir/dmesg.now"
 	fi
+}
+
+hypervisor_about() {
+	grep -E "[^0-9a-z]d($1)(v[0-9]|[^0-9a-z]|\$)|[Dd]omain ($1)([^0-9]|\$)" "$2"
 }

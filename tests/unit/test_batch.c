@@ -425,6 +425,8 @@ static void words(void **state)
 	assert_string_equal(pvmm_errno_name(-XEN_EBUSY), "EBUSY");
 	assert_string_equal(pvmm_errno_name(-XEN_EPERM), "EPERM");
 	assert_string_equal(pvmm_errno_name(-9999), "unknown error");
+	assert_int_equal(pvmm_errno_of_name("EBUSY"), -XEN_EBUSY);
+	assert_int_equal(pvmm_errno_of_name("EBUS"), 0);
 }
 
 #define BATCH_TEST(fn) cmocka_unit_test_setup_teardown(fn, boot, unit_shutdown)

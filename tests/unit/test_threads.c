@@ -4,38 +4,14 @@
  * pages mapped by all, blocks of every order. Nothing is lost and all books agree in the end. Under
  * ThreadSanitizer (make tsan) this is also the proof that the locks are enough.
  */
-#include <pthread.h>
-#include "tests/unit/unit.h"
+#include "tests/unit/worker.h"
 
 enum { THREADS = 4, SHARED_PAGES = 8, PLACES = 24, MACHINE_PAGES = 2048 };
 
 static struct pvmm_space common;
-static unsigned int rounds = 150; /* THREAD_ROUNDS=2000 for a longer run */
+static unsigned int rounds; /* THREAD_ROUNDS=2000 for a longer run */
+static struct pvmm_space own[THREADS];
 static struct pvmm_page *shared[SHARED_PAGES];
-
-/* cmocka's assertions belong to the thread that runs the test; these are counted for it. */
-struct worker {
-	pthread_t thread;
-	unsigned int vcpu;
-	uint64_t seed;
-	struct pvmm_space own;
-	unsigned int problems;
-	int line; /* of the first */
-};
-
-#define must(w, condition) must_be((w), (condition), __LINE__)
-static void must_be(struct worker *w, bool good, int line)
-{
-	if (good)
-		return;
-	if (!w->problems++)
-		w->line = line;
-}
-
-static unsigned int any(struct worker *w, unsigned int nr)
-{
-	return unit_random(&w->seed) % nr;
-}
 
 static pvmm_va_t place(unsigned int i)
 {
@@ -47,25 +23,25 @@ static void live_a_life(struct worker *w)
 {
 	struct pvmm_page *page = pvmm_page_alloc(0, PVMM_PAGE_USER);
 
-	must(w, page && !pvmm_space_create(&w->own, "own"));
-	must(w, !pvmm_space_map(&w->own, place(0), page, PVMM_PROT_RW));
+	must(w, page && !pvmm_space_create(&own[w->vcpu], "own"));
+	must(w, !pvmm_space_map(&own[w->vcpu], place(0), page, PVMM_PROT_RW));
 	pvmm_page_put(page);
 	for (unsigned int i = 1; i < PLACES; i += 1 + any(w, 4))
-		must(w, !pvmm_space_map(&w->own, place(i), shared[any(w, SHARED_PAGES)],
+		must(w, !pvmm_space_map(&own[w->vcpu], place(i), shared[any(w, SHARED_PAGES)],
 					PVMM_PROT_RW));
 	if (any(w, 2))
-		must(w, !pvmm_space_pin(&w->own));
-	must(w, !pvmm_space_activate(&w->own));
+		must(w, !pvmm_space_pin(&own[w->vcpu]));
+	must(w, !pvmm_space_activate(&own[w->vcpu]));
 	must(w, model_access(place(0), true) == MODEL_DONE);
-	must(w, !pvmm_space_protect(&w->own, place(0), PVMM_PROT_RO));
+	must(w, !pvmm_space_protect(&own[w->vcpu], place(0), PVMM_PROT_RO));
 	must(w, model_access(place(0), true) == MODEL_FAULT);
-	must(w, !pvmm_space_unmap(&w->own, place(0)));
+	must(w, !pvmm_space_unmap(&own[w->vcpu], place(0)));
 	must(w, model_access(place(0), false) == MODEL_FAULT);
-	must(w, pvmm_space_unpin(&w->own) == -XEN_EBUSY);
+	must(w, pvmm_space_unpin(&own[w->vcpu]) == -XEN_EBUSY);
 	must(w, !pvmm_space_activate(&pvmm_kernel_space));
 	if (any(w, 2))
-		must(w, !pvmm_space_unpin(&w->own));
-	must(w, !pvmm_space_destroy(&w->own));
+		must(w, !pvmm_space_unpin(&own[w->vcpu]));
+	must(w, !pvmm_space_destroy(&own[w->vcpu]));
 }
 
 /* On the space that all share any answer is possible but one that breaks something. */
@@ -118,13 +94,14 @@ static void be_refused(struct worker *w)
 {
 	pvmm_va_t va = PVMM_VMAP_BASE + w->vcpu * PVMM_PAGE_SIZE;
 
-	must(w, !pvmm_space_create(&w->own, "refused"));
-	must(w, !pvmm_hc_update_va_mapping(va, unit_pte(w->own.root, PVMM_PROT_RW), UVMF_NONE));
-	must(w, pvmm_space_pin(&w->own) == -XEN_EINVAL);
-	must(w, w->own.state == PVMM_SPACE_BUILDING);
+	must(w, !pvmm_space_create(&own[w->vcpu], "refused"));
+	must(w,
+	     !pvmm_hc_update_va_mapping(va, unit_pte(own[w->vcpu].root, PVMM_PROT_RW), UVMF_NONE));
+	must(w, pvmm_space_pin(&own[w->vcpu]) == -XEN_EINVAL);
+	must(w, own[w->vcpu].state == PVMM_SPACE_BUILDING);
 	must(w, !pvmm_hc_update_va_mapping(va, 0, UVMF_INVLPG | UVMF_ALL));
-	must(w, !pvmm_space_pin(&w->own));
-	must(w, !pvmm_space_destroy(&w->own));
+	must(w, !pvmm_space_pin(&own[w->vcpu]));
+	must(w, !pvmm_space_destroy(&own[w->vcpu]));
 }
 
 static void use_blocks(struct worker *w)
@@ -140,11 +117,8 @@ static void use_blocks(struct worker *w)
 	pvmm_page_free(block, order);
 }
 
-static void *work(void *ctx)
+static void work(struct worker *w)
 {
-	struct worker *w = ctx;
-
-	model_set_vcpu(w->vcpu);
 	for (unsigned int i = 0; i < rounds; i++) {
 		live_a_life(w);
 		for (unsigned int k = 0; k < 8; k++)
@@ -154,17 +128,15 @@ static void *work(void *ctx)
 		if (!any(w, 8))
 			be_refused(w);
 	}
-	return NULL;
 }
 
 static void four_vcpus(void **state)
 {
-	static struct worker workers[THREADS];
+	struct worker workers[THREADS];
 	uint64_t free;
 
 	(void)state;
-	if (getenv("THREAD_ROUNDS"))
-		rounds = (unsigned int)atoi(getenv("THREAD_ROUNDS"));
+	rounds = worker_rounds(150);
 	for (unsigned int i = 0; i < SHARED_PAGES; i++) {
 		shared[i] = pvmm_page(unit_page_of(PVMM_PAGE_USER));
 		*(uint64_t *)pvmm_page_virt(shared[i]) = pfn_x(pvmm_page_pfn(shared[i]));
@@ -176,21 +148,9 @@ static void four_vcpus(void **state)
 	free = unit_free_pages();
 	assert_int_equal(pvmm_space_create(&common, "common"), 0);
 
-	model_threads(true);
-	for (unsigned int i = 0; i < THREADS; i++) {
-		if (i)
-			model_vcpu_up(i);
-		workers[i] = (struct worker){.vcpu = i, .seed = i + 1};
-		assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
-	}
-	for (unsigned int i = 0; i < THREADS; i++) {
-		assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
-		if (workers[i].problems)
-			print_error("vCPU %u: %u problems, the first at line %d\n", i,
-				    workers[i].problems, workers[i].line);
-		assert_int_equal(workers[i].problems, 0);
-	}
-	model_threads(false);
+	for (unsigned int i = 0; i < THREADS; i++)
+		workers[i] = (struct worker){.run = work};
+	workers_run(workers, THREADS);
 
 	assert_clean();
 	assert_int_equal(pvmm_space_destroy(&common), 0);

@@ -5,45 +5,22 @@
  * lost and the books agree in the end. Under ThreadSanitizer (make tsan) also the proof that the
  * locks are enough. R11.
  */
-#include <pthread.h>
 #include <pvmm/batch.h>
 #include <pvmm/directmap.h>
 #include <pvmm/kmap.h>
 #include <pvmm/ledger.h>
 #include <pvmm/vmap.h>
 #include "mm/ledger.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/worker.h"
 
 enum { THREADS = 4, SHARED_PAGES = 32, HIGH_PAGES = 300, POSTED = 8, MOST_PAGES = 80 };
 
-static unsigned int rounds = 300; /* THREAD_ROUNDS=2000 for a longer run */
+static unsigned int rounds; /* THREAD_ROUNDS=2000 for a longer run */
 static struct pvmm_page *shared[SHARED_PAGES], *high[HIGH_PAGES];
+static struct pvmm_page *own[THREADS]; /* for tables: mapped by nobody else */
 
 /* Areas that are left to whoever comes by to give up. */
 static void *posted[POSTED];
-
-struct worker {
-	pthread_t thread;
-	unsigned int vcpu;
-	uint64_t seed;
-	struct pvmm_page *own; /* for tables: mapped by nobody else */
-	unsigned int problems;
-	int line; /* of the first */
-};
-
-#define must(w, condition) must_be((w), (condition), __LINE__)
-static void must_be(struct worker *w, bool good, int line)
-{
-	if (good)
-		return;
-	if (!w->problems++)
-		w->line = line;
-}
-
-static unsigned int any(struct worker *w, unsigned int nr)
-{
-	return (unsigned int)(unit_random(&w->seed) % nr);
-}
 
 static void use_an_area(struct worker *w)
 {
@@ -81,22 +58,22 @@ static void for_one(const void *page, void (*fn)(struct pvmm_page *, void *), vo
 /* A page of one's own is mapped, given up, and wanted as a table: dropped, and Xen agrees. */
 static void make_a_table(struct worker *w)
 {
-	pfn_t pfn = pvmm_page_pfn(w->own);
+	pfn_t pfn = pvmm_page_pfn(own[w->vcpu]);
 	void *addr;
 
-	must(w, !pvmm_vmap(&w->own, 1, PVMM_PROT_RW, NULL, &addr));
+	must(w, !pvmm_vmap(&own[w->vcpu], 1, PVMM_PROT_RW, NULL, &addr));
 	memset(addr, 0, PVMM_PAGE_SIZE);
 	must(w, !pvmm_vunmap(addr));
 	pvmm_batch_begin();
-	ledger_drop_begin(for_one, w->own);
+	ledger_drop_begin(for_one, own[w->vcpu]);
 	pvmm_batch_end(NULL);
 	ledger_drop_end(NULL);
-	must(w, pvmm_page_is_clean(w->own));
-	must(w, !pvmm_hc_update_va_mapping((uintptr_t)pvmm_page_virt(w->own),
+	must(w, pvmm_page_is_clean(own[w->vcpu]));
+	must(w, !pvmm_hc_update_va_mapping((uintptr_t)pvmm_page_virt(own[w->vcpu]),
 					   unit_pte(pfn, PVMM_PROT_RO), UVMF_INVLPG | UVMF_ALL));
 	must(w, !unit_ext_pfn(MMUEXT_PIN_L1_TABLE, pfn));
 	must(w, !unit_ext_pfn(MMUEXT_UNPIN_TABLE, pfn));
-	must(w, !pvmm_hc_update_va_mapping((uintptr_t)pvmm_page_virt(w->own),
+	must(w, !pvmm_hc_update_va_mapping((uintptr_t)pvmm_page_virt(own[w->vcpu]),
 					   unit_pte(pfn, PVMM_PROT_RW), UVMF_INVLPG | UVMF_ALL));
 }
 
@@ -111,11 +88,8 @@ static void use_kmaps(struct worker *w)
 	pvmm_kunmap((void *)(uintptr_t)p);
 }
 
-static void *work(void *ctx)
+static void work(struct worker *w)
 {
-	struct worker *w = ctx;
-
-	model_set_vcpu(w->vcpu);
 	for (unsigned int i = 0; i < rounds; i++) {
 		struct pvmm_vmap_info info;
 		void *addr;
@@ -137,7 +111,6 @@ static void *work(void *ctx)
 			       &info);
 		(void)pvmm_vmap_stats();
 	}
-	return NULL;
 }
 
 static void page_with_its_pfn(struct pvmm_page **page)
@@ -148,14 +121,13 @@ static void page_with_its_pfn(struct pvmm_page **page)
 
 static void four_vcpus(void **state)
 {
-	static struct worker workers[THREADS];
+	struct worker workers[THREADS];
 	const struct pvmm_vmap_params defaults = pvmm_vmap_params();
 	struct pvmm_vmap_params params = defaults;
 	uint64_t accounted;
 
 	(void)state;
-	if (getenv("THREAD_ROUNDS"))
-		rounds = (unsigned int)atoi(getenv("THREAD_ROUNDS"));
+	rounds = worker_rounds(300);
 	model_shutdown();
 	model_boot(4096, 1);
 	params.lazy_areas = 10;
@@ -165,26 +137,14 @@ static void four_vcpus(void **state)
 		page_with_its_pfn(&shared[i]);
 	for (unsigned int i = 0; i < HIGH_PAGES; i++)
 		page_with_its_pfn(&high[i]);
-	for (unsigned int i = 0; i < THREADS; i++)
-		workers[i] =
-			(struct worker){.vcpu = i, .seed = i + 1, .own = pvmm_page(unit_page())};
+	for (unsigned int i = 0; i < THREADS; i++) {
+		workers[i] = (struct worker){.run = work};
+		own[i] = pvmm_page(unit_page());
+	}
 	assert_int_equal(pvmm_directmap_remove(high, HIGH_PAGES), 0);
 	accounted = pvmm_free_pages() + pvmm_kernel_space.nr_tables;
 
-	model_threads(true);
-	for (unsigned int i = 0; i < THREADS; i++) {
-		if (i)
-			model_vcpu_up(i);
-		assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
-	}
-	for (unsigned int i = 0; i < THREADS; i++) {
-		assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
-		if (workers[i].problems)
-			print_error("vCPU %u: %u problems, the first at line %d\n", i,
-				    workers[i].problems, workers[i].line);
-		assert_int_equal(workers[i].problems, 0);
-	}
-	model_threads(false);
+	workers_run(workers, THREADS);
 
 	assert_clean();
 	for (unsigned int i = 0; i < POSTED; i++)
@@ -206,11 +166,8 @@ enum { FEW_PAGES = 200, HALF = 80 };
 static unsigned int nr_caught; /* pages that had a stale mapping when they were taken */
 static bool is_over;
 
-static void *give_up_memory(void *ctx)
+static void give_up_memory(struct worker *w)
 {
-	struct worker *w = ctx;
-
-	model_set_vcpu(w->vcpu);
 	for (unsigned int i = 0; i < rounds * 10; i++) {
 		void *addr;
 
@@ -220,15 +177,11 @@ static void *give_up_memory(void *ctx)
 		must(w, !pvmm_vfree(addr));
 	}
 	__atomic_store_n(&is_over, true, __ATOMIC_RELEASE);
-	return NULL;
 }
 
 /* What it finds free it wants as a table at once: then no mapping of it may be left. */
-static void *take_memory(void *ctx)
+static void take_memory(struct worker *w)
 {
-	struct worker *w = ctx;
-
-	model_set_vcpu(w->vcpu);
 	while (!__atomic_load_n(&is_over, __ATOMIC_ACQUIRE)) {
 		struct pvmm_page *page = pvmm_page_alloc(0, PVMM_PAGE_KERNEL);
 
@@ -244,29 +197,21 @@ static void *take_memory(void *ctx)
 		}
 		pvmm_page_put(page);
 	}
-	return NULL;
 }
 
 /* Free as soon as it has lost its reference, long before the last page of its area has. */
 static void taken_halfway(void **state)
 {
-	static struct worker workers[2] = {{.vcpu = 0}, {.vcpu = 1}};
+	struct worker workers[] = {{.run = give_up_memory}, {.run = take_memory}};
 
 	(void)state;
+	rounds = worker_rounds(300);
 	model_shutdown();
 	model_boot(4096, 1);
 	while (pvmm_free_pages() > FEW_PAGES)
 		assert_non_null(pvmm_page_alloc(0, PVMM_PAGE_KERNEL));
 	is_over = false;
-	model_threads(true);
-	assert_int_equal(pthread_create(&workers[0].thread, NULL, give_up_memory, &workers[0]), 0);
-	model_vcpu_up(1);
-	assert_int_equal(pthread_create(&workers[1].thread, NULL, take_memory, &workers[1]), 0);
-	for (unsigned int i = 0; i < 2; i++) {
-		assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
-		assert_int_equal(workers[i].problems, 0);
-	}
-	model_threads(false);
+	workers_run(workers, 2);
 	print_message("# %u pages were taken with a stale mapping\n", nr_caught);
 	pvmm_purge();
 	assert_clean();

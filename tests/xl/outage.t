@@ -10,7 +10,7 @@
 [ -e /run.conf ] || { echo "1..0 # SKIP a real host's daemons are not to be killed"; exit 0; }
 
 node() { # PATH: below the guest's home
-	echo "/local/domain/$(xl domid pvmm-test)/$1"
+	guest_node pvmm-test "$1"
 }
 
 is_empty() { # PATH
@@ -61,7 +61,7 @@ EOF
 
 domid=$GUEST_DOMID
 kill -KILL "$(pidof xenstored)"
-check "a store that is gone is said" wait_for has_said '^pvmm: xenstore: no answer to request [0-9]+ of type 11 within 5 s'
+check "a store that is gone is said" wait_for has_said '^pvmm: xenstore: no answer to request [0-9]+ \(write\) within 5 s'
 tries=0
 until has_said '^soak: passed: ' || [ $tries -gt 120 ]; do
 	sleep 1
@@ -72,11 +72,8 @@ check "... which is a pass" wait_for has_said '^pvmm: result: pass'
 xenstored --no-fork --pid-file /run/xenstored.pid &
 wait_for test -S /run/xenstored/socket
 timeout 60 xen-init-dom0 >/dev/null
-state_of_guest() {
-	xl list "$domid" 2>/dev/null | awk 'NR == 2 { print $(NF - 1) }'
-}
 has_shut_down() {
-	case $(state_of_guest) in ???s*) return 0 ;; esac
+	case $(guest_listed "$domid" 5) in ???s*) return 0 ;; esac
 	return 1
 }
 check "... and it is off" wait_for has_shut_down

@@ -58,7 +58,7 @@ fi
 
 guest_start test.cfg 'extra="demo=idle"' 'on_crash="preserve"'
 guest_wait_line pvmm-test '^idle: up'
-wait_for xenstore-exists "/local/domain/$(xl domid pvmm-test)/data/pvmm/refused-pins"
+wait_for xenstore-exists "$(guest_node pvmm-test data/pvmm/refused-pins)"
 guest_type pvmm-test panic
 guest_end pvmm-test >console
 check "a guest panics" test $? = 10

@@ -12,7 +12,7 @@ says() { # TEXT COMMAND REGEX: types a command and waits for what it says
 }
 
 type_open() { # TEXT: without an end
-	printf '%s' "$1" >"$(xenstore-read "/local/domain/$(xl domid pvmm-test)/console/tty")"
+	printf '%s' "$1" >"$(xenstore-read "$(guest_node pvmm-test console/tty)")"
 }
 
 guest_start test.cfg 'extra="demo=idle"' vcpus=2

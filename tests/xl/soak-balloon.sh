@@ -15,9 +15,11 @@
 
 # The guest that was started last is the one that is asked about, hundreds of times: xl takes long to say.
 balloon_node() {
-	_domid=$GUEST_DOMID
-	[ "$1" = "$GUEST" ] || _domid=$(xl domid "$1")
-	echo "/local/domain/$_domid/$2"
+	if [ "$1" = "$GUEST" ]; then
+		echo "/local/domain/$GUEST_DOMID/$2"
+	else
+		guest_node "$1" "$2"
+	fi
 }
 
 balloon_state() {
@@ -45,7 +47,7 @@ balloon_settle() {
 }
 
 balloon_listed() {
-	xl list "$1" | awk 'NR == 2 { print $3 }'
+	guest_listed "$1" 3
 }
 
 # What is tried again may have come further between two looks.
@@ -101,7 +103,7 @@ next_random() { # BELOW
 
 failed=
 guest_start test.cfg 'name="soak-balloon"' memory=64 maxmem=128 vcpus=2 cpu_weight=32 \
-	"extra=\"demo=soak soak-seconds=$seconds balloon-keep=2048 check=free+sweep:256 balloon-check=${BALLOON_CHECK:-count}\"" ||
+	"extra=\"demo=soak soak-seconds=$seconds balloon-keep=2048 check=sweep:64 balloon-check=${BALLOON_CHECK:-count}\"" ||
 	fail "could not be created"
 guest_wait_line soak-balloon '^soak: ' || fail "does not begin"
 

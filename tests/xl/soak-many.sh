@@ -10,15 +10,7 @@
 
 guests="0 1 2 3 4 5 6 7 8 9"
 
-field() { # NAME COLUMN: of xl list
-	xl list "$1" | awk -v column="$2" 'NR == 2 { print $column }'
-}
-
-free_memory() {
-	xl info | awk '$1 == "free_memory" { print $3 }'
-}
-
-before=$(free_memory)
+before=$(host_free_mib)
 created=0
 for i in $guests; do
 	guest_start --paused test.cfg "name=\"many-$i\"" memory=32 "extra=\"suite=$SUITES\"" && created=$((created + 1))
@@ -27,7 +19,7 @@ check "ten guests are created" test $created = 10
 
 right=0
 for i in $guests; do
-	[ "$(field "many-$i" 3) $(field "many-$i" 5)" = "32 --p---" ] && right=$((right + 1))
+	[ "$(guest_listed "many-$i" 3) $(guest_listed "many-$i" 5)" = "32 --p---" ] && right=$((right + 1))
 done
 check "xl list: ten of 32 MiB, paused" test $right = 10
 
@@ -49,6 +41,6 @@ if [ "$SUITES" != all ]; then
 	check "none of them is left" wait_for all_gone
 fi
 # The hypervisor may keep some tens of KiB of its own.
-check "nothing is left of their memory" test "$(free_memory)" -ge $((before - 1))
+check "nothing is left of their memory" test "$(host_free_mib)" -ge $((before - 1))
 
 done_testing

@@ -34,7 +34,7 @@ for vcpus in 1 2; do
 done
 
 hypervisor_since >>xen
-if grep -E "[^0-9a-z]d($ids)(v[0-9]|[^0-9a-z]|\$)|[Dd]omain ($ids)([^0-9]|\$)" xen >xen.guests; then
+if hypervisor_about "$ids" xen >xen.guests; then
 	problem "the hypervisor has something to say of domains $ids:"
 	cat xen.guests >&2
 fi

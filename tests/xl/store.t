@@ -8,7 +8,7 @@
 . ./tap.sh
 
 node() { # PATH: below the guest's home
-	echo "/local/domain/$(xl domid pvmm-test)/$1"
+	guest_node pvmm-test "$1"
 }
 
 is_empty() { # PATH
@@ -77,7 +77,7 @@ guest_wait_line pvmm-test '^soak: 600 s on'
 check "a guest at work publishes too" wait_for is_number data/pvmm/purges
 store=$(pidof xenstored)
 kill -STOP "$store"
-guest_wait_line pvmm-test '^pvmm: xenstore: no answer to request [0-9]* of type 11 within 5 s'
+guest_wait_line pvmm-test '^pvmm: xenstore: no answer to request [0-9]* \(write\) within 5 s'
 check "a store that does not answer is said" test $? = 0
 kill -CONT "$store"
 check "... and its late answer dropped" \

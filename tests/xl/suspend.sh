@@ -23,7 +23,7 @@ load_console() {
 }
 
 load_node() { # NAME: of the domain's data/pvmm
-	xenstore-read "/local/domain/$(xl domid $LOAD 2>/dev/null)/data/pvmm/$1" 2>/dev/null
+	xenstore-read "$(guest_node $LOAD "data/pvmm/$1" 2>/dev/null)" 2>/dev/null
 }
 
 # COMMAND...: until it succeeds, $LOAD_PATIENCE seconds at most.
@@ -46,7 +46,7 @@ _load_has_resumed() {
 # The xl that watches a domain goes when the domain is suspended; after xl save -c nobody takes away one that
 # has shut down.
 _load_is_down() {
-	case $(xl list $LOAD 2>/dev/null | awk 'NR == 2 { print $5 }') in
+	case $(guest_listed $LOAD 5) in
 		*s*) xl destroy $LOAD ;;
 		'') ;;
 		*) return 1 ;;
@@ -135,7 +135,7 @@ load_end() {
 
 load_complaints() {
 	hypervisor_since >load.xen
-	! grep -E "[^0-9a-z]d($LOAD_IDS)(v[0-9]|[^0-9a-z]|\$)|[Dd]omain ($LOAD_IDS)([^0-9]|\$)" load.xen
+	! hypervisor_about "$LOAD_IDS" load.xen
 }
 
 load_soak() {

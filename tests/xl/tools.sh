@@ -55,22 +55,18 @@ refuses() {
 	fi
 }
 
-state_of() { # NAME: the letters of xl list
-	xl list "$1" 2>/dev/null | awk 'NR == 2 { print $5 }'
-}
-
 runs() {
-	case $(state_of "$1") in ??-*) return 0 ;; esac
+	case $(guest_listed "$1" 5) in ??-*) return 0 ;; esac
 	return 1
 }
 
 is_paused() {
-	case $(state_of "$1") in ??p*) return 0 ;; esac
+	case $(guest_listed "$1" 5) in ??p*) return 0 ;; esac
 	return 1
 }
 
 has_crashed() {
-	case $(state_of "$1") in ????c*) return 0 ;; esac
+	case $(guest_listed "$1" 5) in ????c*) return 0 ;; esac
 	return 1
 }
 
@@ -84,7 +80,7 @@ root_of_guest() {
 
 # The page that the guest shares with xenstored.
 store_frame() {
-	printf 'mfn:%x' "$(xenstore-read "/local/domain/$(xl domid pvmm-test)/store/ring-ref")"
+	printf 'mfn:%x' "$(xenstore-read "$(guest_node pvmm-test store/ring-ref)")"
 }
 
 # What a picture's table adds up to.

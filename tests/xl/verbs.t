@@ -8,27 +8,19 @@
 . ./lab.sh
 . ./tap.sh
 
-field() { # COLUMN: of xl list
-	xl list pvmm-test | awk -v column="$1" 'NR == 2 { print $column }'
-}
-
 state_is() { # LETTER
-	case $(field 5) in *$1*) ;; *) return 1 ;; esac
-}
-
-free_memory() {
-	xl info | awk '$1 == "free_memory" { print $3 }'
+	case $(guest_listed pvmm-test 5) in *$1*) ;; *) return 1 ;; esac
 }
 
 has_free_memory() { # MiB
-	test "$(free_memory)" -ge "$1"
+	test "$(host_free_mib)" -ge "$1"
 }
 
 says() { # REGEX
 	guest_wait_line pvmm-test "$1"
 }
 
-free_before=$(free_memory)
+free_before=$(host_free_mib)
 
 # --- paused, and let go ---
 
@@ -37,8 +29,8 @@ check "xl create -p: paused" state_is p
 check "... with nothing said yet" test -z "$(guest_console pvmm-test)"
 xl unpause pvmm-test
 check "xl unpause: it comes up" says '^idle: up'
-check "xl list: its memory" test "$(field 3)" = 48
-check "... and its vCPUs" test "$(field 4)" = 2
+check "xl list: its memory" test "$(guest_listed pvmm-test 3)" = 48
+check "... and its vCPUs" test "$(guest_listed pvmm-test 4)" = 2
 # It wakes twenty times a second to look after its memory.
 check "... which sleep" wait_for state_is b
 xl pause pvmm-test
@@ -102,7 +94,7 @@ guest_start test.cfg 'extra="demo=idle"' memory=16 'on_crash="preserve"'
 says '^idle: up'
 guest_type pvmm-test panic
 check "on_crash=preserve: the guest stays, crashed" wait_for state_is c
-check "... its memory too" test "$(field 3)" = 16
+check "... its memory too" test "$(guest_listed pvmm-test 3)" = 16
 xl dump-core pvmm-test crashed.core >/dev/null 2>&1
 check "... for a core" is_core crashed.core 1
 rm -f crashed.core*
