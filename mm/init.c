@@ -32,6 +32,7 @@ void pvmm_mm_init(uint64_t nr_pages, pfn_t kernel_root)
 	space_init(kernel_root);
 	regions_init();
 	table_cache_init();
+	table_spare_init();
 	space_visit(&pvmm_kernel_space, claim_table, NULL);
 	pvmm_page(kernel_root)->flags |= PVMM_PAGE_PINNED;
 	kmap_init();

@@ -81,6 +81,19 @@ static inline void page_copy(struct pvmm_page *to, const struct pvmm_page *from)
 void directmap_queue(const struct pvmm_page *page, uint64_t prot);
 void directmap_mark(struct pvmm_page *page, bool out);
 
+/* Gives a table's page to the allocator, whatever it might be good for. */
+void table_dismiss(struct pvmm_page *page);
+
+/*
+ * Pages that were upper tables and wait to be such again (table_spare.c). give: whether it is kept,
+ * else it is to be freed. take: a zeroed one, or NULL. shrink: frees them, returns how many.
+ */
+void table_spare_init(void);
+bool table_spare_give(struct pvmm_page *page);
+struct pvmm_page *table_spare_take(unsigned int level);
+unsigned int table_spare_nr(void);
+unsigned int table_spare_shrink(void);
+
 bool space_is_kernel(const struct pvmm_space *space);
 
 /*

@@ -22,7 +22,9 @@ struct pvmm_walk pvmm_pt_walk(pfn_t root, pvmm_va_t va)
 
 		step->table = table;
 		step->slot = pvmm_pt_slot(va, level);
-		step->entry = pvmm_pt_entries(table)[step->slot];
+		/* Others may be hanging a new table in: what is in it comes with the entry. */
+		step->entry =
+			__atomic_load_n(&pvmm_pt_entries(table)[step->slot], __ATOMIC_ACQUIRE);
 		w.stopped_at = level;
 		if (level == 1 || !pvmm_pte_present(step->entry))
 			return w;
@@ -70,8 +72,10 @@ uint64_t pvmm_pt_entry_maddr(pfn_t table, unsigned int slot)
 
 struct pvmm_page *pvmm_table_alloc(unsigned int level)
 {
-	struct pvmm_page *page;
+	struct pvmm_page *page = table_spare_take(level);
 
+	if (page)
+		return page;
 	page = pvmm_page_alloc(0, (enum pvmm_page_kind)(PVMM_PAGE_L1 + level - 1));
 	if (page)
 		page_zero(page);
@@ -84,8 +88,13 @@ void pvmm_table_free(struct pvmm_page *page)
 		pvmm_panic("pfn 0x%llx freed as a page table is %s, by %pS",
 			   (unsigned long long)pfn_x(pvmm_page_pfn(page)),
 			   pvmm_page_kind_name(page->kind), __builtin_return_address(0));
-	/* Somebody may have mapped it, read-only: it stays, as an ordinary page, until that goes.
-	 */
+	if (!table_spare_give(page))
+		table_dismiss(page);
+}
+
+/* Somebody may have mapped it, read-only: it stays, as an ordinary page, until that goes. */
+void table_dismiss(struct pvmm_page *page)
+{
 	__atomic_store_n(&page->kind, PVMM_PAGE_KERNEL, __ATOMIC_RELAXED);
 	pvmm_page_put(page);
 }

@@ -125,7 +125,7 @@ struct pvmm_table_cache_stats pvmm_table_cache_stats(void)
 
 	pvmm_spin_lock(&lock);
 	now = stats;
-	now.nr_pages = 0;
+	now.nr_pages = table_spare_nr();
 	for (unsigned int level = 1; level < PVMM_PT_LEVELS; level++)
 		now.nr_pages += caches[level].nr;
 	pvmm_spin_unlock(&lock);
@@ -179,7 +179,7 @@ static void free_one(struct pvmm_page *page, void *nr)
 {
 	table_mark_kept(page, false);
 	pvmm_table_mark(page, false);
-	pvmm_table_free(page);
+	table_dismiss(page);
 	++*(unsigned int *)nr;
 }
 
@@ -193,5 +193,5 @@ unsigned int pvmm_table_cache_shrink(void)
 	for_each_of_list(&all, queue_unprotect, NULL);
 	pvmm_batch_end(NULL);
 	for_each_of_list(&all, free_one, &nr);
-	return nr;
+	return nr + table_spare_shrink();
 }

@@ -67,10 +67,10 @@ PVMM_API struct pvmm_page *pvmm_table_alloc(unsigned int level);
  */
 PVMM_API void pvmm_table_free(struct pvmm_page *page);
 
-/* Tables that are kept validated for their next use. */
+/* Pages that are kept to be tables again, validated ones and some that only were tables. */
 struct pvmm_table_cache_stats {
 	uint64_t nr_pages; /* now */
-	uint64_t hits, misses;
+	uint64_t hits, misses; /* of those that are validated */
 };
 
 PVMM_API struct pvmm_table_cache_stats pvmm_table_cache_stats(void);

@@ -56,7 +56,7 @@ static uint64_t with_little_memory(int (*op)(void))
 		if (!err)
 			return nr;
 		assert_int_equal(err, -XEN_ENOMEM);
-		assert_int_equal(pvmm_free_pages(), nr);
+		assert_int_equal(unit_free_pages(), nr);
 		assert_true(nr < 16);
 	}
 }

@@ -3,6 +3,7 @@
  * The walk, the visit and the storing of entries (include/pvmm/pagetable.h). R35's groundwork,
  * R25's order: children before parents.
  */
+#include <pvmm/vmap.h>
 #include "tests/unit/unit.h"
 
 /* A tree by hand: slots 1, 2, 3, 4 on the way to data, all tables building. */
@@ -147,19 +148,19 @@ static void visit_stops(void **state)
 static int free_table(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
 {
 	(void)level, (void)va, (void)ctx;
-	pvmm_table_free(pvmm_page(table));
 	memset(pvmm_pfn_to_virt(table), 0xcc, PVMM_PAGE_SIZE);
+	pvmm_table_free(pvmm_page(table));
 	return 0;
 }
 
 /* The visit may free (and lose the contents of) the table it is called for. */
 static void visit_may_free(void **state)
 {
-	uint64_t free = pvmm_free_pages();
+	uint64_t free = unit_free_pages();
 
 	(void)state;
 	assert_int_equal(pvmm_pt_visit(root, 4, 0, 0, 511, free_table, NULL), 0);
-	assert_int_equal(pvmm_free_pages(), free + 4);
+	assert_int_equal(unit_free_pages(), free + 4);
 	assert_clean();
 }
 
@@ -181,6 +182,50 @@ static void tables_are_allocated_and_freed(void **state)
 	while (pvmm_page_alloc(0, PVMM_PAGE_USER))
 		;
 	assert_null(pvmm_table_alloc(1));
+}
+
+/* What was an upper table is one again before it is anything else: some, and unmapped ones. */
+static void upper_tables_are_tables_again(void **state)
+{
+	enum { NR = 50, KEPT = 32 };
+	struct pvmm_page *tables[NR], *l1_page = pvmm_table_alloc(1), *page;
+	uint64_t free;
+	void *addr;
+
+	(void)state;
+	for (unsigned int i = 0; i < NR; i++)
+		tables[i] = pvmm_table_alloc(2 + i % 3);
+	assert_int_equal(pvmm_vmap(tables, 1, PVMM_PROT_RO, NULL, &addr), 0);
+	assert_int_equal(pvmm_vunmap(addr), 0);
+	assert_int_equal(tables[0]->stale, 1);
+	free = pvmm_free_pages();
+	pvmm_table_free(l1_page);
+	pvmm_table_free(tables[0]);
+	assert_int_equal(pvmm_free_pages(), free + 2);
+	for (unsigned int i = 1; i < NR; i++) {
+		memset(pvmm_page_virt(tables[i]), 0xcc, PVMM_PAGE_SIZE);
+		pvmm_table_free(tables[i]);
+	}
+	assert_int_equal(pvmm_free_pages(), free + 2 + NR - 1 - KEPT);
+	assert_int_equal(pvmm_table_cache_stats().nr_pages, KEPT);
+
+	assert_non_null(pvmm_table_alloc(1));
+	assert_int_equal(pvmm_table_cache_stats().nr_pages, KEPT);
+	for (unsigned int i = 0; i < 3; i++) {
+		page = pvmm_table_alloc(2 + i);
+		assert_ptr_equal(page, tables[KEPT - i]);
+		assert_int_equal(pvmm_page_table_level(page), 2 + i);
+		for (unsigned int slot = 0; slot < PVMM_PT_ENTRIES; slot++)
+			assert_int_equal(pvmm_pt_entries(pvmm_page_pfn(page))[slot], 0);
+	}
+	assert_int_equal(pvmm_table_cache_stats().nr_pages, KEPT - 3);
+
+	while (pvmm_free_pages())
+		assert_non_null(pvmm_page_alloc(0, PVMM_PAGE_USER));
+	assert_non_null(pvmm_page_alloc(0, PVMM_PAGE_USER));
+	assert_int_equal(pvmm_table_cache_stats().nr_pages, 0);
+	assert_true(pvmm_free_pages() >= KEPT - 4);
+	assert_clean();
 }
 
 static void free_no_table(void *page)
@@ -268,6 +313,7 @@ int main(void)
 		TREE_TEST(visit_stops),
 		TREE_TEST(visit_may_free),
 		TREE_TEST(tables_are_allocated_and_freed),
+		UNIT_TEST(upper_tables_are_tables_again),
 		TREE_TEST(misuse_panics),
 		TREE_TEST(building_and_readonly),
 		TREE_TEST(entry_addresses),

@@ -487,7 +487,7 @@ static void copy_with_little_memory(void **state)
 		if (!err)
 			break;
 		assert_int_equal(err, -XEN_ENOMEM);
-		assert_int_equal(pvmm_free_pages(), nr);
+		assert_int_equal(unit_free_pages(), nr);
 		assert_int_equal(get(&space, UNIT_VA), 1);
 		assert_true(nr < 16);
 	}
