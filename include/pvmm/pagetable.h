@@ -69,7 +69,7 @@ PVMM_API void pvmm_table_free(struct pvmm_page *page);
 
 /* Pages that are kept to be tables again, validated ones and some that only were tables. */
 struct pvmm_table_cache_stats {
-	uint64_t nr_pages; /* now */
+	uint64_t nr_pages;     /* now */
 	uint64_t hits, misses; /* of those that are validated */
 };
 
