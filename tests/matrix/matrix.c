@@ -230,10 +230,14 @@ static bool still_mapped(void)
 	return pvmm_pte_present(entry) && mfn_eq(pvmm_pte_mfn(entry), cell.frame);
 }
 
-/* What Xen does not count does not keep the page here: the entry may name a frame that has left. */
+/*
+ * A frame that is mapped stays the domain's, also one that was given away; but not for an entry
+ * that Xen does not count, which names a frame that has left then.
+ */
 static bool still_maps_page(void)
 {
-	return still_mapped() && mfn_eq(pvmm_pfn_to_mfn(cell.page), cell.frame);
+	return still_mapped() &&
+	       (!cell.kind->invisible || mfn_eq(pvmm_pfn_to_mfn(cell.page), cell.frame));
 }
 
 static enum pvmm_page_kind kind_of_page(void)
