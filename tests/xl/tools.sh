@@ -95,6 +95,11 @@ cell_problem() { # the guest's line, in words
 	_nr=$2 _state=$3 _pfn=$5
 	aliases pvmm-test "pfn:${_pfn#0x}" >out 2>err
 	_status=$?
+	# What the guest has given away and a peer holds is in no p2m and no table.
+	if [ "$_state" != gone ] && [ $_status = 6 ]; then
+		aliases --every-frame pvmm-test "pfn:${_pfn#0x}" >out 2>err
+		_status=$?
+	fi
 	# A page that has left the domain with its last mapping is nowhere.
 	[ "$_state $_status" != "gone 6" ] || return
 	case $_status in 0 | 1) ;; *) echo "status $_status: $(cat err) $(grep '^note' out)"; return ;; esac
