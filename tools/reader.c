@@ -219,10 +219,11 @@ static bool has_all(const struct reader *r)
 	return r->own.nr >= r->dom->info.nr_pages;
 }
 
-/* Whether tables have led to more frames than is believable. */
+/* Whether tables have led to more frames than is believable; unless all there are was asked for. */
 static bool is_beyond_belief(const struct reader *r)
 {
-	return r->asked.nr > r->dom->info.nr_pages * CLOSURE_FACTOR + CLOSURE_SPARE;
+	return !r->options.every_frame &&
+	       r->asked.nr > r->dom->info.nr_pages * CLOSURE_FACTOR + CLOSURE_SPARE;
 }
 
 /*

@@ -401,6 +401,26 @@ static void everything_is_a_table(void **state)
 	assert_true(reader.nr_tables <= 2000);
 }
 
+/* A page that is in no table and in no p2m, on a machine with many more frames than the domain has. */
+static void every_frame_is_asked_about(void **state)
+{
+	const struct reader_options every_frame = {.every_frame = true};
+	uint64_t page, mfn;
+
+	(void)state;
+	begin(64, 8);
+	page = image_frame(&image, FRAME_PLAIN);
+	image.dom.info.max_mfn = 1 << 20;
+	assert_int_equal(look(page), 0);
+	assert_int_equal(reader_find_pfn(&reader, image.pfns[page - IMAGE_BASE], &mfn), -ENOENT);
+	reader_close(&reader);
+
+	assert_int_equal(reader_open(&reader, &image.dom, &every_frame), 0);
+	assert_int_equal(reader_find_pfn(&reader, image.pfns[page - IMAGE_BASE], &mfn), 0);
+	assert_int_equal(mfn, page);
+	assert_false(reader.notes.gave_up);
+}
+
 static void unreadable_tables(void **state)
 {
 	uint64_t page;
@@ -575,6 +595,7 @@ int main(void)
 		TEST(too_many_addresses),
 		TEST(too_many_findings),
 		TEST(everything_is_a_table),
+		TEST(every_frame_is_asked_about),
 		TEST(unreadable_tables),
 		TEST(changes_are_said),
 		TEST(pfns_both_ways),
