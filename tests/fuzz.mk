@@ -67,7 +67,7 @@ fuzz-build:
 	@$(MAKE) --no-print-directory -f tests/fuzz.mk BUILD=$(BUILD) $(FUZZ_TARGETS:%=$(FUZZ_DIR)/%)
 
 # Those that bring a Xen of their own, and those on the model.
-$(FUZZ_DIR)/batch: hypercall/batch.c hypercall/describe.c arch-xen/format.c
+$(FUZZ_DIR)/batch: hypercall/batch.c hypercall/describe.c arch-xen/format.c arch-xen/cmdline.c
 $(FUZZ_DIR)/text: arch-xen/format.c arch-xen/cmdline.c
 $(FUZZ_DIR)/batch $(FUZZ_DIR)/text: $(FUZZ_DIR)/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h
 	@echo '  FUZZ    $@'
