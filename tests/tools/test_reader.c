@@ -401,7 +401,7 @@ static void everything_is_a_table(void **state)
 	assert_true(reader.nr_tables <= 2000);
 }
 
-/* A page that is in no table and in no p2m, on a machine with many more frames than the domain has. */
+/* A page that is in no table and no p2m, on a machine of many more frames than the domain has. */
 static void every_frame_is_asked_about(void **state)
 {
 	const struct reader_options every_frame = {.every_frame = true};

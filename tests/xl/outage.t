@@ -6,16 +6,9 @@
 # it, or killed. It says so, goes on and loses nothing. A real host's daemons are left alone.
 . ./lab.sh
 . ./tap.sh
+. ./control.sh
 
 [ -e /run.conf ] || { echo "1..0 # SKIP a real host's daemons are not to be killed"; exit 0; }
-
-node() { # PATH: below the guest's home
-	guest_node pvmm-test "$1"
-}
-
-is_empty() { # PATH
-	test -z "$(xenstore-read "$(node "$1")")"
-}
 
 # Also of a guest that xl knows nothing of.
 has_said() { # REGEX
@@ -51,13 +44,10 @@ guest_wait_line pvmm-test '^soak: 600 s on'
 wait_for xenstore-exists "$(node data/pvmm/purges)"
 xenstore-control live-update "$(readlink -f "$(command -v xenstored)")" >out 2>&1
 check "xenstored is replaced under a guest at work" test $? = 0
-purges=$(xenstore-read "$(node data/pvmm/purges)")
+counters_begin
 xl sysrq pvmm-test x
 check "... whose watches stand" guest_wait_line pvmm-test "^pvmm: control: sysrq 'x'"
 check "... and whose requests are answered" wait_for is_empty control/sysrq
-counters_go_on() {
-	test "$(xenstore-read "$(node data/pvmm/purges)")" -gt "$purges"
-}
 check "... the counters' too" wait_for counters_go_on
 check "... and xl shutdown reaches it" timeout 120 xl shutdown -w pvmm-test
 guest_end --timeout=30 pvmm-test >out

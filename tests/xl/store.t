@@ -6,14 +6,7 @@
 # comes of it when xenstored is slow.
 . ./lab.sh
 . ./tap.sh
-
-node() { # PATH: below the guest's home
-	guest_node pvmm-test "$1"
-}
-
-is_empty() { # PATH
-	test -z "$(xenstore-read "$(node "$1")")"
-}
+. ./control.sh
 
 is_number() { # PATH
 	xenstore-read "$(node "$1")" 2>/dev/null | grep -qx '[0-9][0-9]*'
@@ -82,11 +75,8 @@ check "a store that does not answer is said" test $? = 0
 kill -CONT "$store"
 check "... and its late answer dropped" \
 	guest_wait_line pvmm-test '^pvmm: xenstore: late answer to request [0-9]* dropped'
-purges=$(xenstore-read "$(node data/pvmm/purges)")
-has_gone_on() {
-	test "$(xenstore-read "$(node data/pvmm/purges)")" -gt "$purges"
-}
-check "... and the counters go on" wait_for has_gone_on
+counters_begin
+check "... and the counters go on" wait_for counters_go_on
 check "xl shutdown -w reaches a guest at work" timeout 60 xl shutdown -w pvmm-test
 guest_end --timeout=30 pvmm-test >out
 check "... a power-off" test $? = 0
