@@ -18,6 +18,7 @@
 #include <pvmm/log.h>
 #include <pvmm/mm.h>
 #include <pvmm/p2m.h>
+#include <pvmm/patience.h>
 #include <pvmm/suspend.h>
 #include <pvmm/time.h>
 #include <pvmm/vcpu.h>
@@ -79,12 +80,12 @@ static void wait_for_others(void)
 
 static void let_others_go(int result)
 {
-	uint64_t deadline = pvmm_clock_ns() + PATIENCE_NS;
+	struct pvmm_patience patience = pvmm_patience_of(PATIENCE_NS);
 
 	meeting.result = result;
 	__atomic_store_n(&meeting.round, meeting.round + 1, __ATOMIC_RELEASE);
 	while (__atomic_load_n(&meeting.gone, __ATOMIC_ACQUIRE) != nr_others()) {
-		if (pvmm_clock_ns() > deadline)
+		if (!pvmm_patience_lasts(&patience))
 			pvmm_panic("suspend: %u of %u other vCPUs have come back", meeting.gone,
 				   nr_others());
 		pvmm_vcpu_yield();

@@ -20,6 +20,7 @@
 #include <pvmm/event.h>
 #include <pvmm/hypercall.h>
 #include <pvmm/log.h>
+#include <pvmm/patience.h>
 #include <pvmm/space.h>
 #include <pvmm/spinlock.h>
 #include <pvmm/time.h>
@@ -152,7 +153,7 @@ static int start(unsigned int vcpu)
 
 int pvmm_vcpu_up(unsigned int vcpu)
 {
-	uint64_t deadline = pvmm_clock_ns() + UP_PATIENCE_NS;
+	struct pvmm_patience patience;
 	int err;
 
 	if (vcpu >= PVMM_MAX_VCPUS || pvmm_hc_vcpu_op(VCPUOP_is_up, vcpu, NULL) < 0)
@@ -164,8 +165,9 @@ int pvmm_vcpu_up(unsigned int vcpu)
 		set_state(vcpu, VCPU_DOWN);
 		return err;
 	}
+	patience = pvmm_patience_of(UP_PATIENCE_NS);
 	while (state_of(vcpu) == VCPU_COMING) {
-		if (pvmm_clock_ns() > deadline)
+		if (!pvmm_patience_lasts(&patience))
 			return -XEN_ETIMEDOUT;
 		nap();
 	}
@@ -218,7 +220,7 @@ void vcpus_start(void)
 
 int pvmm_vcpu_down(unsigned int vcpu, uint64_t patience_ns)
 {
-	uint64_t deadline = pvmm_clock_ns() + patience_ns;
+	struct pvmm_patience patience = pvmm_patience_of(patience_ns);
 
 	if (!vcpu || vcpu == pvmm_this_vcpu())
 		return -XEN_EINVAL;
@@ -228,7 +230,7 @@ int pvmm_vcpu_down(unsigned int vcpu, uint64_t patience_ns)
 		return -XEN_EBUSY;
 	pvmm_vcpu_kick(vcpu);
 	while (state_of(vcpu) == VCPU_ASKED) {
-		if (pvmm_clock_ns() > deadline && change_state(vcpu, VCPU_ASKED, VCPU_UP))
+		if (!pvmm_patience_lasts(&patience) && change_state(vcpu, VCPU_ASKED, VCPU_UP))
 			return -XEN_ETIMEDOUT;
 		nap();
 	}

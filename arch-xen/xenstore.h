@@ -8,6 +8,7 @@
 #ifndef PVMM_XENSTORE_INTERNAL_H
 #define PVMM_XENSTORE_INTERNAL_H
 
+#include <pvmm/patience.h>
 #include <pvmm/xen.h>
 #include <pvmm/types.h>
 #include <pvmm/xenstore.h>
@@ -126,10 +127,10 @@ void xs_port_release(void);
 
 /*
  * Forgets the events that have come; then the caller looks at the ring, and waits for the next one
- * if there is nothing. False, at once, when the clock has passed deadline_ns.
+ * if there is nothing. False, at once, when the patience is at its end.
  */
 void xs_port_clear(void);
-bool xs_port_wait(uint64_t deadline_ns);
+bool xs_port_wait(struct pvmm_patience *patience);
 
 /* Sleeps a little. */
 void xs_port_nap(void);

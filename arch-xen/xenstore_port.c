@@ -50,13 +50,11 @@ static void poll_until(uint64_t ns)
 		(void)pvmm_hc_sched_op(SCHEDOP_yield, NULL);
 }
 
-bool xs_port_wait(uint64_t deadline_ns)
+bool xs_port_wait(struct pvmm_patience *patience)
 {
-	uint64_t now = pvmm_clock_ns();
-
-	if (now >= deadline_ns)
+	if (!pvmm_patience_lasts(patience))
 		return false;
-	poll_until(now + POLL_NS < deadline_ns ? now + POLL_NS : deadline_ns);
+	poll_until(pvmm_clock_ns() + POLL_NS);
 	return true;
 }
 

@@ -13,11 +13,17 @@
  * of.
  */
 #include <pvmm/batch.h>
-#include <pvmm/clock.h>
 #include <pvmm/cmdline.h>
 #include <pvmm/log.h>
+#include <pvmm/patience.h>
 #include <pvmm/xenstore.h>
 #include "xenstore.h"
+
+/*
+ * For a store that has not answered the request before: enough for one that is there again, and
+ * little enough for a kernel that shuts down, with some requests, without one.
+ */
+#define SILENT_PATIENCE_NS 300000000ULL
 
 /* --- turns --- */
 
@@ -28,6 +34,7 @@ static struct {
 /* Those of whoever has the turn. */
 static uint32_t last_id;      /* numbers from 1 have been given to requests */
 static unsigned int nr_late;  /* requests whose answers have not come in time, or yet */
+static bool is_silent;	      /* it did not answer in time, and nothing has come since */
 static bool watches_may_wake; /* one has fired while the port was held */
 static uint32_t connection;   /* stores that have come since the boot's; also read without */
 static bool watches_are_old;  /* some are of a connection before */
@@ -141,6 +148,13 @@ static int judge(const struct request *request, const struct xs_message *m)
 	return -XEN_EIO;
 }
 
+static void note_sound(void)
+{
+	if (is_silent)
+		pvmm_log(PVMM_INFO, "xenstore: answers again");
+	is_silent = false;
+}
+
 /* Takes what has come, up to the answer to the request: 0, and judged. Else as xs_ring_receive. */
 static int take_in(struct request *request)
 {
@@ -148,6 +162,7 @@ static int take_in(struct request *request)
 	int err;
 
 	while (!(err = xs_ring_receive(&m))) {
+		note_sound();
 		if (m->head.type == XS_WATCH_EVENT) {
 			note_event(m);
 		} else if (request && request->id && m->head.req_id == request->id) {
@@ -162,7 +177,7 @@ static int take_in(struct request *request)
 
 /* Sends and takes in until the answer is there; for a request without a number, until all is sent.
  */
-static int exchange(struct request *request, uint64_t deadline)
+static int exchange(struct request *request, struct pvmm_patience *patience)
 {
 	for (;;) {
 		int unsent, err;
@@ -174,7 +189,7 @@ static int exchange(struct request *request, uint64_t deadline)
 		err = take_in(request);
 		if (err != -XEN_EAGAIN || (!request->id && !unsent))
 			return err == -XEN_EAGAIN ? 0 : err;
-		if (!xs_port_wait(deadline))
+		if (!xs_port_wait(patience))
 			return -XEN_ETIMEDOUT;
 	}
 }
@@ -200,19 +215,23 @@ static void fill(struct request *request, pvmm_store_tx_t tx, const struct xs_pa
 	xs_ring_put();
 }
 
+/* Said once: a store that is gone would be missed by everybody who asks. */
 static void note_timeout(const struct request *request)
 {
 	if (request->id)
 		nr_late++;
-	pvmm_log(PVMM_WARN, "xenstore: no answer to request %u (%s) within %llu s", last_id,
-		 request_name(request->type), PVMM_STORE_PATIENCE_NS / 1000000000);
+	if (!is_silent)
+		pvmm_log(PVMM_WARN, "xenstore: no answer to request %u (%s) within %llu s", last_id,
+			 request_name(request->type), PVMM_STORE_PATIENCE_NS / 1000000000);
+	is_silent = true;
 }
 
 /* Asks; the answer is valid until the turn ends. The caller has the turn. */
 int xs_ask(uint32_t type, pvmm_store_tx_t tx, const struct xs_part *parts, unsigned int nr_parts,
 	   const struct xs_message **answer)
 {
-	uint64_t deadline = pvmm_clock_ns() + PVMM_STORE_PATIENCE_NS;
+	struct pvmm_patience patience =
+		pvmm_patience_of(is_silent ? SILENT_PATIENCE_NS : PVMM_STORE_PATIENCE_NS);
 	struct request request = {.type = type};
 	int err;
 
@@ -220,10 +239,10 @@ int xs_ask(uint32_t type, pvmm_store_tx_t tx, const struct xs_part *parts, unsig
 	if (tx && tx >> 32 != connection)
 		return -XEN_EAGAIN;
 	/* What an impatient one before has left to be sent comes first. */
-	err = exchange(&request, deadline);
+	err = exchange(&request, &patience);
 	if (!err) {
 		fill(&request, tx, parts, nr_parts);
-		err = exchange(&request, deadline);
+		err = exchange(&request, &patience);
 	}
 	if (err == -XEN_ETIMEDOUT)
 		note_timeout(&request);
@@ -340,15 +359,15 @@ int xs_order_path(uint32_t type, pvmm_store_tx_t tx, const char *path)
 
 int xs_suspend(void)
 {
-	uint64_t deadline = pvmm_clock_ns() + PVMM_STORE_PATIENCE_NS;
+	struct pvmm_patience patience = pvmm_patience_of(PVMM_STORE_PATIENCE_NS);
 	struct request nothing = {.type = 0};
 	int err = 0;
 
 	if (turn_begin())
 		return 0; /* there is no store */
 	while (!err && !xs_ring_is_quiet()) {
-		err = exchange(&nothing, deadline);
-		if (!err && !xs_ring_is_quiet() && !xs_port_wait(deadline))
+		err = exchange(&nothing, &patience);
+		if (!err && !xs_ring_is_quiet() && !xs_port_wait(&patience))
 			err = -XEN_ETIMEDOUT;
 	}
 	if (err != -XEN_ETIMEDOUT)
@@ -364,6 +383,7 @@ void xs_renew(void)
 	xs_ring_renew();
 	__atomic_store_n(&connection, connection + 1, __ATOMIC_RELAXED);
 	nr_late = 0;
+	is_silent = false;
 	watches_are_old = true;
 }
 

@@ -9,7 +9,8 @@
  *
  * Any of these returns 0 or
  *	-XEN_ENODEV	this domain has no store
- *	-XEN_ETIMEDOUT	no answer within PVMM_STORE_PATIENCE_NS: whether it was done is not known
+ *	-XEN_ETIMEDOUT	no answer within PVMM_STORE_PATIENCE_NS of waiting: whether it was done is not
+ *			known; until the store answers again, less patience, and no line
  *	-XEN_EIO	the answer, or the ring itself, makes no sense; a line says what
  *	-XEN_ENAMETOOLONG	a path that is too long; -XEN_EINVAL: an empty one
  *	-XEN_E2BIG	path and value are longer together than a message may be

@@ -11,6 +11,7 @@
 #include <pvmm/alloc.h>
 #include <pvmm/event.h>
 #include <pvmm/kernel.h>
+#include <pvmm/patience.h>
 #include <pvmm/ledger.h>
 #include <pvmm/hypercall.h>
 #include <pvmm/vmap.h>
@@ -179,10 +180,10 @@ static void note_event(pvmm_port_t port, void *ctx)
 
 static bool has_come(unsigned int nr)
 {
-	uint64_t deadline = pvmm_clock_ns() + 10000 * MS;
+	struct pvmm_patience patience = pvmm_patience_of(10000 * MS);
 
 	while (__atomic_load_n(&loop.nr, __ATOMIC_ACQUIRE) < nr)
-		if (pvmm_clock_ns() > deadline)
+		if (!pvmm_patience_lasts(&patience))
 			return false;
 	return true;
 }

@@ -5,7 +5,7 @@
  * audit, so a process that leaves anything behind is seen.
  */
 #include <pvmm/alloc.h>
-#include <pvmm/clock.h>
+#include <pvmm/patience.h>
 #include <pvmm/trap.h>
 #include <pvmm/vcpu.h>
 #include "process.h"
@@ -135,9 +135,9 @@ static void user_code_is_preempted(void)
 /* Until no process is left whose parent has ended. */
 static bool orphans_are_gone(void)
 {
-	uint64_t deadline = pvmm_clock_ns() + 10000000000ULL;
+	struct pvmm_patience patience = pvmm_patience_of(10000000000ULL);
 
-	while (processes_alive() && pvmm_clock_ns() < deadline)
+	while (processes_alive() && pvmm_patience_lasts(&patience))
 		thread_sleep(5000000);
 	return !processes_alive();
 }

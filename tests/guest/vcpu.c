@@ -9,6 +9,7 @@
 #include <pvmm/event.h>
 #include <pvmm/kernel.h>
 #include <pvmm/log.h>
+#include <pvmm/patience.h>
 #include <pvmm/p2m.h>
 #include <pvmm/space.h>
 #include <pvmm/stats.h>
@@ -131,10 +132,10 @@ static void note_event(pvmm_port_t port, void *ctx)
 
 static bool has_come(unsigned int nr)
 {
-	uint64_t deadline = pvmm_clock_ns() + 10000000000ULL;
+	struct pvmm_patience patience = pvmm_patience_of(10000000000ULL);
 
 	while (__atomic_load_n(&loop.nr, __ATOMIC_ACQUIRE) < nr)
-		if (pvmm_clock_ns() > deadline)
+		if (!pvmm_patience_lasts(&patience))
 			return false;
 	return true;
 }
@@ -298,12 +299,12 @@ static void set_timer(void *ctx)
 
 static void every_vcpu_has_its_own_timer(void)
 {
-	uint64_t deadline = pvmm_clock_ns() + 10000000000ULL;
+	struct pvmm_patience patience = pvmm_patience_of(10000000000ULL);
 	unsigned int fired = 0;
 
 	together(set_timer, &fired);
 	while (__atomic_load_n(&fired, __ATOMIC_ACQUIRE) < pvmm_nr_vcpus() &&
-	       pvmm_clock_ns() < deadline)
+	       pvmm_patience_lasts(&patience))
 		pvmm_vcpu_yield();
 	CHECK_EQUAL(fired, pvmm_nr_vcpus());
 }

@@ -8,6 +8,7 @@
 #include <pvmm/kernel.h>
 #include <pvmm/ledger.h>
 #include <pvmm/log.h>
+#include <pvmm/patience.h>
 #include <pvmm/stats.h>
 #include <pvmm/vcpu.h>
 #include <pvmm/vmap.h>
@@ -117,9 +118,9 @@ static void count_wake(void *ctx)
 
 static bool fires(struct pvmm_store_watch *watch)
 {
-	uint64_t deadline = pvmm_clock_ns() + PVMM_STORE_PATIENCE_NS;
+	struct pvmm_patience patience = pvmm_patience_of(PVMM_STORE_PATIENCE_NS);
 
-	while (pvmm_clock_ns() < deadline) {
+	while (pvmm_patience_lasts(&patience)) {
 		if (pvmm_store_watch_fired(watch))
 			return true;
 		thread_sleep(1000000);

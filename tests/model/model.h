@@ -231,4 +231,7 @@ bool model_catch(void (*fn)(void *ctx), void *ctx, char *text, size_t len_bytes)
 const char *model_output(void);
 void model_output_clear(void);
 
+/* The clock goes on by so much; by itself, a nanosecond each time that it is asked. */
+void model_clock_pass(uint64_t ns);
+
 #endif

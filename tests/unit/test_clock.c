@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The clock's arithmetic (arch-xen/clock.c): ticks and nanoseconds, the guest's time and Xen's
- * before and after the domain has gone on under another Xen, the wall clock.
+ * before and after the domain has gone on under another Xen, the wall clock, and patience.
  */
+#include <pvmm/patience.h>
 #include "arch-xen/clock.h"
 #include "tests/unit/unit.h"
 
@@ -61,6 +62,34 @@ static void the_wall_clock(void **state)
 	assert_int_equal(clock_wall(1, 0, 0, 0), 4294967296 * SECOND);
 }
 
+/* --- patience (pvmm/patience.h) --- */
+
+static void who_looks_often_waits_as_long_as_was_said(void **state)
+{
+	struct pvmm_patience p = pvmm_patience_of(5 * SECOND);
+	unsigned int looks = 0;
+
+	(void)state;
+	do {
+		model_clock_pass(PVMM_PATIENCE_LOOK_NS / 2);
+		looks++;
+	} while (pvmm_patience_lasts(&p));
+	assert_in_range(looks, 49, 50);
+	assert_false(pvmm_patience_lasts(&p));
+}
+
+/* The machine stood still for an hour: that is one look. */
+static void time_that_nobody_had_does_not_count(void **state)
+{
+	struct pvmm_patience p = pvmm_patience_of(PVMM_PATIENCE_LOOK_NS * 3 / 2);
+
+	(void)state;
+	model_clock_pass(3600 * SECOND);
+	assert_true(pvmm_patience_lasts(&p));
+	model_clock_pass(3600 * SECOND);
+	assert_false(pvmm_patience_lasts(&p));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -68,6 +97,8 @@ int main(void)
 		cmocka_unit_test(the_clock_goes_on),
 		cmocka_unit_test(what_xen_is_told_is_a_time),
 		cmocka_unit_test(the_wall_clock),
+		cmocka_unit_test(who_looks_often_waits_as_long_as_was_said),
+		cmocka_unit_test(time_that_nobody_had_does_not_count),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@ static struct xenstore_domain_interface ring;
 
 static void (*peer)(void); /* runs whenever the client waits */
 static unsigned int nr_waits, max_waits, holds;
+static uint64_t patience_ns; /* what was left of it at the last wait */
 
 void xs_port_notify(void)
 {
@@ -40,9 +41,9 @@ void xs_port_nap(void)
 	fail_msg("nobody else has the turn");
 }
 
-bool xs_port_wait(uint64_t deadline_ns)
+bool xs_port_wait(struct pvmm_patience *how_long)
 {
-	(void)deadline_ns;
+	patience_ns = how_long->left_ns;
 	assert_int_equal(holds, 1);
 	if (nr_waits == max_waits)
 		return false;
@@ -435,6 +436,38 @@ static void a_silent_store_is_given_up_and_its_late_answer_dropped(void **state)
 	assert_said("which was not made");
 }
 
+/* It is waited for once; then every request would be late, and every caller would say so. */
+static void a_store_that_is_gone_is_said_once(void **state)
+{
+	(void)state;
+	answer.silent = true;
+	max_waits = 5;
+	assert_int_equal(read_it(), -XEN_ETIMEDOUT);
+	assert_int_equal(patience_ns, PVMM_STORE_PATIENCE_NS);
+	model_output_clear();
+	for (unsigned int i = 0; i < 3; i++) {
+		nr_waits = 0;
+		assert_int_equal(read_it(), -XEN_ETIMEDOUT);
+		assert_in_range(patience_ns, 1, PVMM_STORE_PATIENCE_NS / 10);
+	}
+	assert_string_equal(model_output(), "");
+
+	/* Any sound of it: it may take its time again, and is said again. */
+	nr_waits = 0;
+	answer_with(0, "good", 4);
+	assert_int_equal(read_it(), 0);
+	assert_said("xenstore: answers again");
+	answer.silent = true;
+	assert_int_equal(read_it(), -XEN_ETIMEDOUT);
+	assert_int_equal(patience_ns, PVMM_STORE_PATIENCE_NS);
+	assert_said("no answer to request");
+
+	/* For the tests behind this one. */
+	answer.silent = false;
+	nr_waits = 0;
+	assert_int_equal(read_it(), 0);
+}
+
 /* It stops reading in the middle of a request, which is sent to its end before the next. */
 static void a_request_that_was_cut_is_finished_first(void **state)
 {
@@ -639,6 +672,7 @@ int main(void)
 		STORE_TEST(indices_that_make_no_sense_end_it),
 		STORE_TEST(our_own_indices_are_not_read_back),
 		STORE_TEST(a_silent_store_is_given_up_and_its_late_answer_dropped),
+		STORE_TEST(a_store_that_is_gone_is_said_once),
 		STORE_TEST(a_request_that_was_cut_is_finished_first),
 		STORE_TEST(watches_are_registered_again),
 		STORE_TEST(watches_wait_for_a_store_that_answers),

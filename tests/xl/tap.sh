@@ -62,7 +62,7 @@ _suite_problem() {
 	elif grep -q 'pvmm: boot refused' "$1"; then
 		grep -m 1 'pvmm: boot refused' "$1"
 	elif [ "$_bad" != 0 ]; then
-		echo "$_bad of $_ran tests failed"
+		echo "$_bad of $_ran tests failed: $(sed -n 's/^not ok [0-9]* - //p' "$1" | paste -sd ';')"
 	elif [ -z "$_planned" ]; then
 		echo "it ended without a plan"
 	elif [ "$_planned" != "$_ran" ] || [ "$_ran" = 0 ]; then
