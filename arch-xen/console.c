@@ -11,6 +11,7 @@
 #include <pvmm/log.h>
 #include <pvmm/p2m.h>
 #include <pvmm/page.h>
+#include <pvmm/patience.h>
 #include <pvmm/spinlock.h>
 #include <xen/io/console.h>
 #include "arch.h"
@@ -22,8 +23,9 @@
 static struct pvmm_spinlock lock = PVMM_SPINLOCK_INIT;
 static volatile struct xencons_interface *ring;
 static evtchn_port_t port;
-static uint64_t lost;	 /* bytes dropped since the reader stopped reading */
-static bool line_stands; /* what was written last is a line that is being edited */
+static uint64_t lost;	   /* bytes dropped since the reader stopped reading */
+static bool has_forgotten; /* an event, maybe, that input has sent */
+static bool line_stands;   /* what was written last is a line that is being edited */
 
 static pvmm_console_fn *on_input;
 static void *on_input_ctx;
@@ -36,13 +38,6 @@ static bool console_lock(void)
 	nmi_defer();
 	pvmm_spin_lock(&lock);
 	return were_on;
-}
-
-static void console_unlock(bool were_on)
-{
-	pvmm_spin_unlock(&lock);
-	nmi_allow();
-	pvmm_events_restore(were_on);
 }
 
 static uint32_t out_used(void)
@@ -60,19 +55,37 @@ static void notify(void)
 	(void)pvmm_hc_event_channel_op(EVTCHNOP_send, &send);
 }
 
-/* Sleeps until the other side has sent an event, at most until the clock says deadline_ns. */
-static void wait_for_peer(uint64_t deadline_ns)
+/*
+ * Sleeps until the other side has sent an event, or it is time to look. Events that have come are
+ * forgotten, or the sleep would be none; what they were about is for look_again.
+ */
+static void wait_for_peer(void)
 {
-	struct shared_info *shared = pvmm_shared_info();
-	uint64_t until = pvmm_clock_ns() + POLL_NS;
-	struct sched_poll poll = {.nr_ports = 1};
+	struct sched_poll poll = {
+		.nr_ports = 1,
+		.timeout = clock_for_xen(pvmm_clock_ns() + POLL_NS),
+	};
 
 	set_xen_guest_handle(poll.ports, &port);
-	poll.timeout = clock_for_xen(until < deadline_ns ? until : deadline_ns);
-	__atomic_fetch_and(&shared->evtchn_pending[port / 64], ~(1UL << (port % 64)),
-			   __ATOMIC_ACQ_REL);
+	pvmm_event_clear(port);
+	__atomic_store_n(&has_forgotten, true, __ATOMIC_RELAXED);
 	if (pvmm_hc_sched_op(SCHEDOP_poll, &poll))
 		(void)pvmm_hc_sched_op(SCHEDOP_yield, NULL);
+}
+
+/* After waits, before events are on again: something may have been typed meanwhile. */
+static void look_again(void)
+{
+	if (__atomic_exchange_n(&has_forgotten, false, __ATOMIC_RELAXED))
+		pvmm_event_again(port);
+}
+
+static void console_unlock(bool were_on)
+{
+	pvmm_spin_unlock(&lock);
+	look_again();
+	nmi_allow();
+	pvmm_events_restore(were_on);
 }
 
 /*
@@ -81,18 +94,18 @@ static void wait_for_peer(uint64_t deadline_ns)
  */
 static bool wait_for_reader(uint32_t most_used)
 {
-	uint64_t deadline = pvmm_clock_ns() + PVMM_CONSOLE_PATIENCE_NS;
+	struct pvmm_patience patience = pvmm_patience_of(PVMM_CONSOLE_PATIENCE_NS);
 	uint32_t used = out_used(), seen = used;
 
 	if (used > most_used)
 		notify();
 	while (used > most_used) {
-		if (lost || pvmm_clock_ns() >= deadline)
+		if (lost || !pvmm_patience_lasts(&patience))
 			return false;
-		wait_for_peer(deadline);
+		wait_for_peer();
 		used = out_used();
 		if (used < seen)
-			deadline = pvmm_clock_ns() + PVMM_CONSOLE_PATIENCE_NS;
+			patience = pvmm_patience_of(PVMM_CONSOLE_PATIENCE_NS);
 		seen = used;
 	}
 	return true;
@@ -204,7 +217,8 @@ bool pvmm_console_wait(uint64_t timeout_ns)
 	bool were_on = pvmm_events_save();
 
 	while (ring && ring->in_prod == ring->in_cons && pvmm_clock_ns() < deadline)
-		wait_for_peer(deadline);
+		wait_for_peer();
+	look_again();
 	pvmm_events_restore(were_on);
 	return ring && ring->in_prod != ring->in_cons;
 }

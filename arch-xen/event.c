@@ -266,6 +266,16 @@ void pvmm_event_clear(pvmm_port_t port)
 		abi->clear(port);
 }
 
+void pvmm_event_again(pvmm_port_t port)
+{
+	if (port >= PVMM_EVENT_PORTS || abi->is_masked(port))
+		return;
+	/* Xen tells the vCPU of what is pending when the port is unmasked. */
+	abi->mask(port);
+	abi->set(port);
+	pvmm_event_unmask(port);
+}
+
 /* --- vCPUs --- */
 
 int events_vcpu_init(unsigned int vcpu)

@@ -79,6 +79,11 @@ static void clear(pvmm_port_t port)
 	bit_clear(pvmm_shared_info()->evtchn_pending, port);
 }
 
+static void set(pvmm_port_t port)
+{
+	bit_set(pvmm_shared_info()->evtchn_pending, port);
+}
+
 static void take_word(unsigned int word)
 {
 	struct shared_info *shared = pvmm_shared_info();
@@ -112,5 +117,6 @@ const struct event_abi event_2l = {
 	.is_masked = is_masked,
 	.try_unmask = try_unmask,
 	.clear = clear,
+	.set = set,
 	.take = take,
 };

@@ -27,7 +27,9 @@ struct event_abi {
 	/* Unmasks; false, and nothing done, if the port is pending: then Xen has to do it. */
 	bool (*try_unmask)(pvmm_port_t port);
 
+	/* What is pending on a port: forgotten; made so, of a masked one, which tells nobody yet. */
 	void (*clear)(pvmm_port_t port);
+	void (*set)(pvmm_port_t port);
 
 	/* Hands all of this vCPU's pending, unmasked ports to event_handle. Events are masked. */
 	void (*take)(void);

@@ -137,6 +137,11 @@ static void clear(pvmm_port_t port)
 	__atomic_fetch_and(&words[port], ~PENDING, __ATOMIC_ACQ_REL);
 }
 
+static void set(pvmm_port_t port)
+{
+	__atomic_fetch_or(&words[port], PENDING, __ATOMIC_ACQ_REL);
+}
+
 /* Takes a port out of its queue: its word as it was. */
 static uint32_t unlink(pvmm_port_t port)
 {
@@ -194,5 +199,6 @@ const struct event_abi event_fifo = {
 	.is_masked = is_masked,
 	.try_unmask = try_unmask,
 	.clear = clear,
+	.set = set,
 	.take = take,
 };

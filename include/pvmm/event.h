@@ -64,6 +64,12 @@ PVMM_API void pvmm_event_unmask(pvmm_port_t port);
 /* Forgets what is pending on a port: for one that is masked, and polled (SCHEDOP_poll). */
 PVMM_API void pvmm_event_clear(pvmm_port_t port);
 
+/*
+ * Has a port's handler called once more, as if an event had just come: for who has cleared what he
+ * polled for, and it may have meant something else. Nothing if the port is masked.
+ */
+PVMM_API void pvmm_event_again(pvmm_port_t port);
+
 /* Masking all delivery on this vCPU. save returns what to give back to restore. */
 PVMM_API bool pvmm_events_save(void);
 PVMM_API void pvmm_events_restore(bool were_on);

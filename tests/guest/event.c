@@ -7,6 +7,7 @@
 #include <pvmm/hypercall.h>
 #include <pvmm/kernel.h>
 #include <pvmm/log.h>
+#include <pvmm/patience.h>
 #include <pvmm/vcpu.h>
 #include "suites.h"
 
@@ -39,9 +40,9 @@ static void close_loop(pvmm_port_t from, pvmm_port_t to)
  */
 static unsigned int counted_after(const unsigned int *counter, unsigned int nr)
 {
-	uint64_t deadline = pvmm_clock_ns() + 10000000000ULL;
+	struct pvmm_patience patience = pvmm_patience_of(10000000000ULL);
 
-	while (*(const volatile unsigned int *)counter < nr && pvmm_clock_ns() < deadline)
+	while (*(const volatile unsigned int *)counter < nr && pvmm_patience_lasts(&patience))
 		pvmm_vcpu_yield();
 	return *counter;
 }
@@ -157,6 +158,33 @@ static void a_masked_port_can_be_polled(void)
 	pvmm_event_unmask(to);
 	CHECK_EQUAL(pvmm_event_send(from), 0);
 	CHECK_EQUAL(events_after(1), 1);
+	close_loop(from, to);
+}
+
+/* Who has polled and cleared gives the port back to its handler, which is called once. */
+static void what_was_cleared_can_come_again(void)
+{
+	pvmm_port_t from, to;
+	bool were_on;
+
+	if (!open_loop(&from, &to))
+		return;
+	for (unsigned int i = 1; i <= 10; i += 2) {
+		were_on = pvmm_events_save();
+		CHECK_EQUAL(pvmm_event_send(from), 0);
+		pvmm_event_clear(to);
+		pvmm_event_again(to);
+		pvmm_events_restore(were_on);
+		CHECK_EQUAL(events_after(i), i);
+		/* Also when nothing has come before. */
+		pvmm_event_again(to);
+		CHECK_EQUAL(events_after(i + 1), i + 1);
+	}
+	pvmm_event_mask(to);
+	pvmm_event_again(to);
+	pvmm_event_unmask(to);
+	CHECK_EQUAL(pvmm_event_send(from), 0);
+	CHECK_EQUAL(events_after(11), 11);
 	close_loop(from, to);
 }
 
@@ -334,6 +362,7 @@ const struct suite suite_event = {
 			{"events wait while delivery is masked", masked_delivery_waits},
 			{"an event on its way can be masked", an_event_on_its_way_can_be_masked},
 			{"a masked port can be polled", a_masked_port_can_be_polled},
+			{"what was cleared can come again", what_was_cleared_can_come_again},
 			{"the most urgent event is handled first", the_most_urgent_event_is_first},
 			{"many ports are pending at once", many_ports_at_once},
 			{"the timer wakes a blocked vCPU", the_timer_wakes_a_blocked_vcpu},
