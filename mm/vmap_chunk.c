@@ -184,15 +184,23 @@ static void list_del(struct vmap_pool *pool, struct vmap_chunk *chunk)
 		chunk->next->prev = chunk->prev;
 }
 
-/* The first of nr free slots from the cursor on, or CHUNK_SLOTS. */
+/*
+ * The first of nr free slots from the cursor on, or CHUNK_SLOTS. By the areas that begin there: what
+ * the slots of an area say is written without the lock.
+ */
 static unsigned int find_free(const struct vmap_chunk *chunk, unsigned int nr)
 {
-	unsigned int run = 0;
+	unsigned int first = chunk->cursor;
 
-	for (unsigned int slot = chunk->cursor; slot < CHUNK_SLOTS; slot++) {
-		run = chunk->table->pfn[slot] == PFN_FREE ? run + 1 : 0;
-		if (run == nr)
-			return slot + 1 - nr;
+	for (unsigned int slot = first; slot < CHUNK_SLOTS; slot++) {
+		const struct vmap_area *area = chunk->table->at[slot / 2];
+
+		if (area && pvmm_pt_slot(area->va, 1) == slot) {
+			slot += (unsigned int)area->nr_pages; /* to its guard page */
+			first = slot + 1;
+		} else if (slot + 1 - first == nr) {
+			return first;
+		}
 	}
 	return CHUNK_SLOTS;
 }
