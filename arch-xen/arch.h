@@ -72,17 +72,20 @@ void traps_init(void);
 void events_init(void);
 void timer_init(void);
 void calls_init(void);
+void lock_port_init(void);
 
 /*
  * Events. The way in which Xen tells of them is chosen by the option events=, and taken up by
  * events_start, before any port is bound. After a restore, when Xen knows of nothing, events_resume
  * on the boot vCPU forgets all ports and handlers and takes it up anew; each vCPU that goes on does
- * events_vcpu_init, timer_resume, which sets its timer again, and calls_init.
+ * events_vcpu_init, timer_resume, which sets its timer again, calls_init and lock_port_init.
+ * lock_ports_forget comes before all of it: until then no lock may be slept for.
  */
 const char *events_parse(const char *value);
 void events_start(void);
 void events_resume(void);
 void timer_resume(void);
+void lock_ports_forget(void);
 
 /* As pvmm_event_bind_virq and _ipi, of any vCPU. */
 int event_bind_virq_of(unsigned int vcpu, unsigned int virq, uint32_t *port);
@@ -93,12 +96,13 @@ bool event_is_bound(uint32_t port, unsigned int vcpu, void (*fn)(uint32_t port, 
 
 /*
  * What a vCPU needs before it runs, by whoever brings it up: in this order. Done again, each does
- * nothing for what there is already. 0 or Xen's error. timer_init and calls_init do it for the vCPU
- * that calls them, and panic.
+ * nothing for what there is already. 0 or Xen's error. timer_init, calls_init and lock_port_init do
+ * it for the vCPU that calls them, and panic.
  */
 int events_vcpu_init(unsigned int vcpu);
 int timer_open(unsigned int vcpu);
 int calls_open(unsigned int vcpu);
+int lock_port_open(unsigned int vcpu);
 
 /* What a vCPU does that goes down, in this order, with events masked. */
 void timer_stop(void);

@@ -131,6 +131,7 @@ void start_of_day(const struct start_info *builders, uint64_t boot_rsp)
 		refuse_boot("this domain is too small: no memory to tell the toolstack of its p2m");
 	store_init(si);
 	calls_init();
+	lock_port_init();
 	pvmm_events_restore(true);
 	vcpus_start();
 

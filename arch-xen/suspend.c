@@ -52,6 +52,7 @@ static void vcpu_resume(void)
 	fpu_forbid();
 	timer_resume();
 	calls_init();
+	lock_port_init();
 }
 
 static int wait_for_vcpu_0(void)
@@ -122,6 +123,7 @@ static void resume(uint64_t stopped_ns)
 	int err;
 
 	clock_resume(stopped_ns);
+	lock_ports_forget();
 	events_resume();
 	vcpu_resume();
 	console_resume(pvmm_start_info());

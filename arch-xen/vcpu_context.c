@@ -125,7 +125,9 @@ int vcpu_prepare(unsigned int vcpu)
 	err = events_vcpu_init(vcpu);
 	if (!err)
 		err = timer_open(vcpu);
-	return err ? err : calls_open(vcpu);
+	if (!err)
+		err = calls_open(vcpu);
+	return err ? err : lock_port_open(vcpu);
 }
 
 int vcpu_initialise(unsigned int vcpu, struct vcpu_local *local)

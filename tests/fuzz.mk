@@ -17,7 +17,7 @@ HOSTED_VARIANT = $(MAKE) --no-print-directory -f tests/hosted.mk
 
 # --- threads ---
 
-TSAN_TESTS ?= threads vmap_threads window
+TSAN_TESTS ?= threads vmap_threads window spinlock
 TSAN_RUNS  ?= 3
 ROUNDS	   ?= 2000
 # Without a randomised layout: ThreadSanitizer of LLVM 14 knows the usual places only.

@@ -37,7 +37,7 @@ HOSTED_LDFLAGS := -Wl,--wrap=pvmm_page_free
 HOSTED_SRC := $(wildcard mm/*.c hypercall/*.c tests/model/*.c) \
 	$(wildcard arch-xen/format.c arch-xen/cmdline.c arch-xen/options.c arch-xen/check_options.c \
 	arch-xen/xenstore.c arch-xen/xenstore_request.c arch-xen/xenstore_watch.c arch-xen/xenstore_ring.c \
-	arch-xen/clock.c arch-xen/grant*.c guest/editor.c)
+	arch-xen/clock.c arch-xen/grant*.c arch-xen/spinlock.c guest/editor.c)
 
 HOSTED_TEST_SRC := $(wildcard tests/unit/test_*.c)
 HOSTED_HELP_SRC := $(filter-out $(HOSTED_TEST_SRC),$(wildcard tests/unit/*.c))

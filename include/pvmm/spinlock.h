@@ -3,6 +3,9 @@
  * A ticket lock: first come, first served. A holder must not sleep, allocate, or be interrupted by
  * an event handler that takes the same lock; the memory manager's locks are never taken by one.
  *
+ * Who waits long sleeps in Xen (SCHEDOP_poll, xen/sched.h) and is woken by event channel when it is
+ * his turn. Whether events are masked is the caller's business, and stays as it is meanwhile.
+ *
  * Order, outermost first: a space, the marks of suspect pages, the space list, the owner records,
  * the page allocator. Each lock says where it is declared what it guards.
  *
@@ -22,6 +25,11 @@
  */
 #define PVMM_SPIN_PATIENCE 2000
 
+/* A bit for each vCPU that sleeps for a lock, or is about to. */
+extern PVMM_API uint32_t pvmm_spin_sleepers;
+
+_Static_assert(PVMM_MAX_VCPUS <= 32, "there is a bit for each vCPU");
+
 struct pvmm_spinlock {
 	uint32_t next;
 	uint32_t serving;
@@ -39,6 +47,13 @@ static inline uint32_t pvmm_locks_held(void)
 	return pvmm_locks[pvmm_this_vcpu()];
 }
 
+/*
+ * Sleeps until it may be this ticket's turn: a reason to look, not a promise. And the other half:
+ * wakes the vCPU that sleeps for this ticket, if there is one. For the functions below.
+ */
+PVMM_API void pvmm_spin_sleep(const struct pvmm_spinlock *lock, uint32_t ticket);
+PVMM_API void pvmm_spin_wake(const struct pvmm_spinlock *lock, uint32_t ticket);
+
 static inline void pvmm_spin_lock(struct pvmm_spinlock *lock)
 {
 	uint32_t ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
@@ -49,7 +64,7 @@ static inline void pvmm_spin_lock(struct pvmm_spinlock *lock)
 		__builtin_ia32_pause();
 		if (++looks < PVMM_SPIN_PATIENCE / (ticket - serving))
 			continue;
-		pvmm_vcpu_yield();
+		pvmm_spin_sleep(lock, ticket);
 		looks = 0;
 	}
 }
@@ -68,8 +83,16 @@ static inline bool pvmm_spin_trylock(struct pvmm_spinlock *lock)
 
 static inline void pvmm_spin_unlock(struct pvmm_spinlock *lock)
 {
+	uint32_t next = lock->serving + 1;
+
 	pvmm_locks[pvmm_this_vcpu()]--;
-	__atomic_store_n(&lock->serving, lock->serving + 1, __ATOMIC_RELEASE);
+	/*
+	 * A locked exchange, and only then the look at the sleepers: who has not seen that it is
+	 * his turn is seen to sleep (arch-xen/spinlock.c).
+	 */
+	(void)__atomic_exchange_n(&lock->serving, next, __ATOMIC_SEQ_CST);
+	if (__builtin_expect(__atomic_load_n(&pvmm_spin_sleepers, __ATOMIC_SEQ_CST) != 0, false))
+		pvmm_spin_wake(lock, next);
 }
 
 #endif

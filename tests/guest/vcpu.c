@@ -59,23 +59,112 @@ static unsigned int share(unsigned int whole)
 	return whole / pvmm_nr_vcpus();
 }
 
+/* What all vCPUs have asked of Xen for the lock. */
+static struct {
+	uint64_t sleeps, wakes;
+} cost;
+
+static void cost_begin(void)
+{
+	__atomic_fetch_sub(&cost.sleeps, pvmm_hypercall_count(__HYPERVISOR_sched_op),
+			   __ATOMIC_RELAXED);
+	__atomic_fetch_sub(&cost.wakes, pvmm_hypercall_count(__HYPERVISOR_event_channel_op),
+			   __ATOMIC_RELAXED);
+}
+
+static void cost_end(void)
+{
+	__atomic_fetch_add(&cost.sleeps, pvmm_hypercall_count(__HYPERVISOR_sched_op),
+			   __ATOMIC_RELAXED);
+	__atomic_fetch_add(&cost.wakes, pvmm_hypercall_count(__HYPERVISOR_event_channel_op),
+			   __ATOMIC_RELAXED);
+}
+
 static void count_under_lock(void *ctx)
 {
 	(void)ctx;
+	cost_begin();
 	for (unsigned int i = 0; i < share(2000); i++) {
 		pvmm_spin_lock(&counters.lock);
 		counters.locked = counters.locked + 1;
 		pvmm_spin_unlock(&counters.lock);
 		__atomic_fetch_add(&counters.atomic, 1, __ATOMIC_RELAXED);
 	}
+	cost_end();
 }
 
 static void a_contended_lock_counts_right(void)
 {
-	counters.locked = counters.atomic = 0;
+	counters.locked = counters.atomic = cost.sleeps = cost.wakes = 0;
 	together(count_under_lock, NULL);
+	pvmm_print("# %llu takings by %u vCPUs: %llu sleeps, %llu wakes\n",
+		   (unsigned long long)counters.locked, pvmm_nr_vcpus(),
+		   (unsigned long long)cost.sleeps, (unsigned long long)cost.wakes);
 	CHECK_EQUAL(counters.locked, pvmm_nr_vcpus() * share(2000));
 	CHECK_EQUAL(counters.atomic, pvmm_nr_vcpus() * share(2000));
+}
+
+static struct {
+	struct pvmm_spinlock lock;
+	unsigned int holder, nr_got;
+	bool is_held;
+} held;
+
+/* Until all others have been asleep for some time. */
+static void hold(void)
+{
+	struct pvmm_patience patience = pvmm_patience_of(10000000000ULL);
+	uint32_t others = 0;
+	uint64_t start;
+
+	for (unsigned int v = pvmm_next_vcpu(0); v < PVMM_MAX_VCPUS; v = pvmm_next_vcpu(v + 1))
+		if (v != held.holder)
+			others |= 1U << v;
+	pvmm_spin_lock(&held.lock);
+	__atomic_store_n(&held.is_held, true, __ATOMIC_RELEASE);
+	while ((__atomic_load_n(&pvmm_spin_sleepers, __ATOMIC_RELAXED) & others) != others &&
+	       pvmm_patience_lasts(&patience))
+		pvmm_vcpu_yield();
+	CHECK_EQUAL(pvmm_spin_sleepers & others, others);
+	CHECK_EQUAL(held.nr_got, 0);
+	start = pvmm_clock_ns();
+	while (pvmm_clock_ns() - start < 20000000)
+		;
+	pvmm_spin_unlock(&held.lock);
+}
+
+static void take_when_it_is_free(void *ctx)
+{
+	(void)ctx;
+	if (pvmm_this_vcpu() == held.holder) {
+		hold();
+		return;
+	}
+	while (!__atomic_load_n(&held.is_held, __ATOMIC_ACQUIRE))
+		pvmm_vcpu_yield();
+	cost_begin();
+	pvmm_spin_lock(&held.lock);
+	held.nr_got++;
+	pvmm_spin_unlock(&held.lock);
+	cost_end();
+}
+
+/* Each is woken once; events of its own may wake it now and then. */
+static void who_waits_long_for_a_lock_sleeps(void)
+{
+	unsigned int others = pvmm_nr_vcpus() - 1;
+
+	held.holder = pvmm_this_vcpu();
+	held.is_held = false;
+	held.nr_got = 0;
+	cost.sleeps = cost.wakes = 0;
+	together(take_when_it_is_free, NULL);
+	CHECK_EQUAL(held.nr_got, others);
+	CHECK_EQUAL(pvmm_spin_sleepers, 0);
+	pvmm_print("# %u waited: %llu sleeps, %llu wakes\n", others,
+		   (unsigned long long)cost.sleeps, (unsigned long long)cost.wakes);
+	CHECK(cost.sleeps >= others && cost.sleeps <= 10ULL * others);
+	CHECK(cost.wakes <= others);
 }
 
 /* --- calls and events --- */
@@ -317,6 +406,7 @@ const struct suite suite_vcpu = {
 			{"every vCPU is up and has a stack of its own, with a guard",
 			 every_vcpu_has_its_own_stack},
 			{"a contended lock counts right", a_contended_lock_counts_right},
+			{"who waits long for a lock sleeps", who_waits_long_for_a_lock_sleeps},
 			{"calls run on the vCPU that they are for", calls_run_where_they_are_sent},
 			{"events arrive on the vCPU that they are bound to",
 			 events_arrive_where_they_are_bound},

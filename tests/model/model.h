@@ -95,6 +95,14 @@ void model_set_vcpu(unsigned int vcpu);
 void model_threads(bool on);
 
 /*
+ * The vCPUs' event ports for locks (arch-xen/spinlock.h): whether they have any, and what happens to
+ * one that is about to sleep. Counts, from here on, how often one slept and one was woken.
+ */
+void model_lock_ports(bool are_there, void (*on_wait)(void));
+unsigned int model_lock_waits(void);
+unsigned int model_lock_raises(void);
+
+/*
  * Audits the model: every count and type of every frame is worked out again from the tables and
  * compared, and so are the host's mappings. Prints each problem, returns how many.
  */

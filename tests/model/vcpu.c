@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <pvmm/batch.h>
 #include <pvmm/log.h>
+#include "arch-xen/spinlock.h"
 #include "tests/model/state.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -44,6 +45,55 @@ void model_relax(void)
 void pvmm_vcpu_yield(void)
 {
 	sched_yield();
+}
+
+/* --- event ports for locks (arch-xen/spinlock.h) --- */
+
+static bool has_no_lock_ports;
+static bool lock_ports[PVMM_MAX_VCPUS]; /* pending */
+static void (*on_lock_wait)(void);
+static unsigned int nr_lock_waits, nr_lock_raises;
+
+bool lock_port_is_there(void)
+{
+	return !has_no_lock_ports;
+}
+
+void lock_port_clear(void)
+{
+	__atomic_store_n(&lock_ports[this_vcpu], false, __ATOMIC_SEQ_CST);
+}
+
+void lock_port_wait(void)
+{
+	__atomic_fetch_add(&nr_lock_waits, 1, __ATOMIC_RELAXED);
+	if (on_lock_wait)
+		on_lock_wait();
+	while (!__atomic_load_n(&lock_ports[this_vcpu], __ATOMIC_SEQ_CST))
+		sched_yield();
+}
+
+void lock_port_raise(unsigned int vcpu)
+{
+	__atomic_fetch_add(&nr_lock_raises, 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&lock_ports[vcpu], true, __ATOMIC_SEQ_CST);
+}
+
+void model_lock_ports(bool are_there, void (*on_wait)(void))
+{
+	has_no_lock_ports = !are_there;
+	on_lock_wait = on_wait;
+	nr_lock_waits = nr_lock_raises = 0;
+}
+
+unsigned int model_lock_waits(void)
+{
+	return __atomic_load_n(&nr_lock_waits, __ATOMIC_RELAXED);
+}
+
+unsigned int model_lock_raises(void)
+{
+	return __atomic_load_n(&nr_lock_raises, __ATOMIC_RELAXED);
 }
 
 /* A vCPU's batch, from the first time that it comes up on; it is for any machine. */
