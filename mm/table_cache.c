@@ -8,14 +8,14 @@
  * Refilled by tables that would be freed (mm/teardown.c), up to a limit for each level; given back
  * when memory runs out.
  *
- * Invariant: a page on a list has PVMM_PAGE_KEPT, PVMM_PAGE_READONLY, one reference, no mapping,
- * and nothing but zeroes in it. nr counts those and the ones on their way here.
+ * Invariant: a page of a stock has PVMM_PAGE_KEPT, PVMM_PAGE_READONLY, one reference, no mapping,
+ * and nothing but zeroes in it.
  */
 #include <pvmm/alloc.h>
 #include <pvmm/p2m.h>
-#include <pvmm/spinlock.h>
 #include "ledger.h"
 #include "space.h"
+#include "stock.h"
 
 /*
  * How many of each level: what some ten to twenty small processes give back, each with three L1
@@ -30,21 +30,14 @@ static const unsigned int limits[PVMM_PT_LEVELS] = {[1] = 64, [2] = 32, [3] = 24
  */
 static unsigned int few_entries = 32;
 
-struct cache {
-	uint32_t first;
-	unsigned int nr;
-};
-
-/* Guards the lists; outside the allocator's lock. */
-static struct pvmm_spinlock lock = PVMM_SPINLOCK_INIT;
-static struct cache caches[PVMM_PT_LEVELS];
-static struct pvmm_table_cache_stats stats;
+static struct stock stocks[PVMM_PT_LEVELS];
+static uint64_t hits, misses;
 
 void table_cache_init(void)
 {
 	for (unsigned int level = 0; level < PVMM_PT_LEVELS; level++)
-		caches[level] = (struct cache){PVMM_PAGE_NONE, 0};
-	stats = (struct pvmm_table_cache_stats){0};
+		stocks[level] = (struct stock)STOCK_INIT(limits[level]);
+	hits = misses = 0;
 }
 
 int pvmm_table_keep(unsigned int nr_entries)
@@ -62,19 +55,9 @@ bool table_has_few(unsigned int nr_entries)
 
 struct pvmm_page *table_cache_take(unsigned int level)
 {
-	struct cache *cache = &caches[level];
-	struct pvmm_page *page = NULL;
+	struct pvmm_page *page = stock_take(&stocks[level]);
 
-	pvmm_spin_lock(&lock);
-	if (cache->first != PVMM_PAGE_NONE) {
-		page = pvmm_page(_pfn(cache->first));
-		cache->first = page->next;
-		cache->nr--;
-		stats.hits++;
-	} else {
-		stats.misses++;
-	}
-	pvmm_spin_unlock(&lock);
+	__atomic_fetch_add(page ? &hits : &misses, 1, __ATOMIC_RELAXED);
 	return page;
 }
 
@@ -85,69 +68,51 @@ struct pvmm_page *table_obtain(unsigned int level, bool may_be_kept)
 	return page ? page : pvmm_table_alloc(level);
 }
 
-/* One more than the limit, if others have filled the cache meanwhile. */
 void table_release(struct pvmm_page *page)
 {
 	if (!(page->flags & PVMM_PAGE_KEPT)) {
 		pvmm_table_free(page);
 		return;
 	}
-	pvmm_spin_lock(&lock);
-	caches[pvmm_page_table_level(page)].nr++;
-	pvmm_spin_unlock(&lock);
+	/* One more than the limit, if others have filled the stock meanwhile. */
+	stock_reserve_always(&stocks[pvmm_page_table_level(page)]);
 	table_cache_give(page);
 }
 
 bool table_cache_reserve(unsigned int level)
 {
-	bool has_room;
-
-	pvmm_spin_lock(&lock);
-	has_room = caches[level].nr < limits[level];
-	caches[level].nr += has_room;
-	pvmm_spin_unlock(&lock);
-	return has_room;
+	return stock_reserve(&stocks[level]);
 }
 
 void table_cache_give(struct pvmm_page *page)
 {
-	struct cache *cache = &caches[pvmm_page_table_level(page)];
-
-	pvmm_spin_lock(&lock);
-	page->next = cache->first;
-	cache->first = (uint32_t)pfn_x(pvmm_page_pfn(page));
-	pvmm_spin_unlock(&lock);
+	stock_put(&stocks[pvmm_page_table_level(page)], page);
 }
 
 struct pvmm_table_cache_stats pvmm_table_cache_stats(void)
 {
-	struct pvmm_table_cache_stats now;
+	struct pvmm_table_cache_stats now = {
+		.hits = __atomic_load_n(&hits, __ATOMIC_RELAXED),
+		.misses = __atomic_load_n(&misses, __ATOMIC_RELAXED),
+		.nr_pages = table_spare_nr(),
+	};
 
-	pvmm_spin_lock(&lock);
-	now = stats;
-	now.nr_pages = table_spare_nr();
 	for (unsigned int level = 1; level < PVMM_PT_LEVELS; level++)
-		now.nr_pages += caches[level].nr;
-	pvmm_spin_unlock(&lock);
+		now.nr_pages += stock_nr(&stocks[level]);
 	return now;
 }
 
-/* Takes everything off the lists, linked into one. */
+/* Takes everything out of the stocks, linked into one list. */
 static uint32_t take_all(void)
 {
 	uint32_t all = PVMM_PAGE_NONE;
+	struct pvmm_page *page;
 
-	pvmm_spin_lock(&lock);
 	for (unsigned int level = 1; level < PVMM_PT_LEVELS; level++)
-		while (caches[level].first != PVMM_PAGE_NONE) {
-			struct pvmm_page *page = pvmm_page(_pfn(caches[level].first));
-
-			caches[level].first = page->next;
-			caches[level].nr--;
+		while ((page = stock_take(&stocks[level]))) {
 			page->next = all;
 			all = (uint32_t)pfn_x(pvmm_page_pfn(page));
 		}
-	pvmm_spin_unlock(&lock);
 	return all;
 }
 

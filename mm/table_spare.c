@@ -7,27 +7,22 @@
  * later. What was an upper table and is data by then may look like one with a superpage in it,
  * which ends the migration; as any other table it is sent once more (docs/design.md).
  *
- * Invariant: a page on the list is of the kind of an upper table, has one reference, no flag, no
- * mapping of any sort besides the direct map's, nothing but zeroes in it, and is in no tree. nr
- * counts those and the ones on their way here.
+ * Invariant: a page of the stock is of the kind of an upper table, has one reference, no flag, no
+ * mapping of any sort besides the direct map's, nothing but zeroes in it, and is in no tree.
  */
 #include <pvmm/alloc.h>
 #include <pvmm/owner.h>
-#include <pvmm/spinlock.h>
 #include "mm.h"
+#include "stock.h"
 
 /* What some ten small processes have, two roots each and an L3 or L2 of which nothing was kept. */
 #define LIMIT 32u
 
-/* Guards the list; outside the allocator's lock. */
-static struct pvmm_spinlock lock = PVMM_SPINLOCK_INIT;
-static uint32_t first;
-static unsigned int nr;
+static struct stock spare = STOCK_INIT(LIMIT);
 
 void table_spare_init(void)
 {
-	first = PVMM_PAGE_NONE;
-	nr = 0;
+	spare = (struct stock)STOCK_INIT(LIMIT);
 }
 
 static bool is_fit(const struct pvmm_page *page)
@@ -39,48 +34,19 @@ static bool is_fit(const struct pvmm_page *page)
 	       !__atomic_load_n(&page->stale, __ATOMIC_RELAXED);
 }
 
-/* For one more, which then must come. */
-static bool has_room(void)
-{
-	bool has;
-
-	pvmm_spin_lock(&lock);
-	has = nr < LIMIT;
-	nr += has;
-	pvmm_spin_unlock(&lock);
-	return has;
-}
-
 bool table_spare_give(struct pvmm_page *page)
 {
-	if (!is_fit(page) || !has_room())
+	if (!is_fit(page) || !stock_reserve(&spare))
 		return false;
 	pvmm_owner_note_free(pvmm_page_pfn(page), 1);
 	page_zero(page);
-	pvmm_spin_lock(&lock);
-	page->next = first;
-	first = (uint32_t)pfn_x(pvmm_page_pfn(page));
-	pvmm_spin_unlock(&lock);
+	stock_put(&spare, page);
 	return true;
-}
-
-static struct pvmm_page *take_one(void)
-{
-	struct pvmm_page *page = NULL;
-
-	pvmm_spin_lock(&lock);
-	if (first != PVMM_PAGE_NONE) {
-		page = pvmm_page(_pfn(first));
-		first = page->next;
-		nr--;
-	}
-	pvmm_spin_unlock(&lock);
-	return page;
 }
 
 struct pvmm_page *table_spare_take(unsigned int level)
 {
-	struct pvmm_page *page = level > 1 ? take_one() : NULL;
+	struct pvmm_page *page = level > 1 ? stock_take(&spare) : NULL;
 
 	if (!page)
 		return NULL;
@@ -91,7 +57,7 @@ struct pvmm_page *table_spare_take(unsigned int level)
 
 unsigned int table_spare_nr(void)
 {
-	return __atomic_load_n(&nr, __ATOMIC_RELAXED);
+	return stock_nr(&spare);
 }
 
 unsigned int table_spare_shrink(void)
@@ -99,7 +65,7 @@ unsigned int table_spare_shrink(void)
 	struct pvmm_page *page;
 	unsigned int nr_freed = 0;
 
-	while ((page = take_one())) {
+	while ((page = stock_take(&spare))) {
 		table_dismiss(page);
 		nr_freed++;
 	}
