@@ -25,8 +25,16 @@ struct suite {
 /* All suites, ended by NULL. */
 extern const struct suite *const suites[];
 
-/* Notes a check's outcome for the running test; returns ok. Says what failed, and where. */
-bool suite_check(bool ok, const char *text, const char *file, int line);
+/* The running test has failed: says what does not hold, and where. */
+void suite_fail(const char *text, const char *file, int line);
+
+/* Notes a check's outcome for the running test; returns ok. */
+static inline bool suite_check(bool ok, const char *text, const char *file, int line)
+{
+	if (!ok)
+		suite_fail(text, file, line);
+	return ok;
+}
 
 #define CHECK(condition) suite_check((condition), #condition, __FILE__, __LINE__)
 
