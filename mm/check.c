@@ -9,8 +9,7 @@
  *
  * Pending pages wait on the vCPU that freed them until there are enough to ask about together: in
  * the record of that vCPU, so freeing allocates nothing and cannot fail. Asking takes no lock and
- * happens anywhere, but in an open batch. What Xen has refused stays in custody until this vCPU
- * holds no lock, because the search and the repair take those of address spaces.
+ * happens anywhere, but in an open batch. What Xen has refused goes to mm/check_custody.c.
  *
  * Invariant: a page that is pending, isolated or in custody is FREE with PVMM_PAGE_HELD, on no free
  * list, and gets out of it by alloc_give_back or alloc_quarantine. No page with a stray mapping
@@ -38,10 +37,6 @@ static struct pending {
 	} blocks[PROBE_PAGES];
 } pending[PVMM_MAX_VCPUS];
 
-/* Pages that Xen refused, linked by next; private is how and why. The lock is innermost. */
-static struct pvmm_spinlock custody_lock = PVMM_SPINLOCK_INIT;
-static uint32_t custody = PVMM_PAGE_NONE;
-
 /* Where the sweep goes on, and when it was last time for it. */
 static struct pvmm_spinlock sweep_lock = PVMM_SPINLOCK_INIT;
 static uint64_t sweep_next, sweep_time;
@@ -52,7 +47,7 @@ void check_init(void)
 		pending[i] = (struct pending){.lock = PVMM_SPINLOCK_INIT};
 		pvmm_locks[i] = 0;
 	}
-	custody = PVMM_PAGE_NONE;
+	custody_init();
 	sweep_next = sweep_time = 0;
 	check_stats = (struct pvmm_check_stats){0};
 }
@@ -72,121 +67,6 @@ void pvmm_check_configure(const struct pvmm_check_config *config)
 struct pvmm_check_stats pvmm_check_stats(void)
 {
 	return check_stats;
-}
-
-/* --- custody --- */
-
-static void custody_add(const struct probe *p, enum pvmm_check_how how)
-{
-	uint32_t pfn = (uint32_t)pfn_x(pvmm_page_pfn(p->page));
-
-	p->page->private = (uint64_t)how << 48 | (uint64_t)p->answer << 32 | (uint32_t)-p->err;
-	pvmm_spin_lock(&custody_lock);
-	p->page->next = custody;
-	__atomic_store_n(&custody, pfn, __ATOMIC_RELAXED);
-	pvmm_spin_unlock(&custody_lock);
-}
-
-static struct pvmm_page *custody_take(void)
-{
-	struct pvmm_page *page = NULL;
-
-	pvmm_spin_lock(&custody_lock);
-	if (custody != PVMM_PAGE_NONE) {
-		page = pvmm_page(_pfn(custody));
-		__atomic_store_n(&custody, page->next, __ATOMIC_RELAXED);
-	}
-	pvmm_spin_unlock(&custody_lock);
-	return page;
-}
-
-static void find_out(struct finding *f, enum probe_answer answer)
-{
-	int err;
-
-	f->kind = answer == PROBE_PLACE ? FOUND_PLACE : FOUND_STRAY;
-	stray_find(f, WANTED_PAGE, NULL);
-	if (f->kind == FOUND_STRAY && !f->nr_found &&
-	    probe_page(pvmm_page(f->pfn), &err) == PROBE_CLEAN)
-		f->kind = FOUND_GONE;
-}
-
-static void quarantine(struct pvmm_page *page)
-{
-	alloc_quarantine(page);
-	check_count(&check_stats.quarantined, 1);
-}
-
-/* Removes what can be removed and asks again; what Xen still refuses is not for use. */
-static void fix(struct finding *f, struct pvmm_page *page)
-{
-	int err;
-
-	if (f->kind == FOUND_PLACE)
-		f->nr_removed += repair_place(f->pfn);
-	f->nr_removed += repair_mappings(WANTED_PAGE, f->pfn, NULL, NULL);
-	check_count(&check_stats.repaired, f->nr_removed);
-	f->done = probe_page(page, &err) == PROBE_CLEAN;
-	if (f->done)
-		alloc_give_back(page, false, true);
-	else
-		quarantine(page);
-}
-
-static void act(struct finding *f, struct pvmm_page *page)
-{
-	if (f->kind == FOUND_GONE || f->action == PVMM_ACTION_REPORT) {
-		f->done = f->kind == FOUND_GONE;
-		alloc_give_back(page, !f->done, true);
-	} else if (f->action == PVMM_ACTION_FIX) {
-		fix(f, page);
-	} else if (f->action == PVMM_ACTION_QUARANTINE) {
-		quarantine(page);
-		f->done = true;
-	} else {
-		pvmm_panic("check-action=panic: pfn 0x%llx has a stray writable mapping",
-			   (unsigned long long)pfn_x(f->pfn));
-	}
-}
-
-/* Searches, reports, acts: for one page in custody. */
-static void settle_page(struct pvmm_page *page)
-{
-	struct finding f = {
-		.how = (enum pvmm_check_how)(page->private >> 48),
-		.pfn = pvmm_page_pfn(page),
-		.err = -(int)(uint32_t)page->private,
-		.stale = page->stale,
-		.action = check_config.action,
-		.replacement = PVMM_INVALID_PFN,
-	};
-
-	pvmm_spin_lock(&stray_lock);
-	find_out(&f, (enum probe_answer)(page->private >> 32 & 0xffff));
-	check_count(&check_stats.strays, 1);
-	check_count(&check_stats.mappings, f.nr_found);
-	report_finding(&f);
-	act(&f, page);
-	report_action(&f);
-	stray_record(&f);
-	pvmm_spin_unlock(&stray_lock);
-}
-
-/*
- * Deals with what is in custody, if this is a moment at which locks may be taken; returns with how
- * many pages.
- */
-static uint64_t settle(void)
-{
-	struct pvmm_page *page;
-	uint64_t nr = 0;
-
-	if (__atomic_load_n(&custody, __ATOMIC_RELAXED) == PVMM_PAGE_NONE || pvmm_locks_held() ||
-	    pvmm_batch_is_open())
-		return 0;
-	for (; (page = custody_take()); nr++)
-		settle_page(page);
-	return nr;
 }
 
 /* --- pages that are asked about together --- */
@@ -281,7 +161,7 @@ void check_freed(pfn_t pfn, unsigned int order)
 
 	if (enough)
 		drain(p);
-	settle();
+	custody_settle();
 }
 
 static uint64_t drain_all(void)
@@ -298,14 +178,14 @@ bool check_give_back(void)
 {
 	uint64_t nr = drain_all();
 
-	nr += settle();
+	nr += custody_settle();
 	return nr;
 }
 
 void pvmm_check_flush(void)
 {
 	drain_all();
-	settle();
+	custody_settle();
 }
 
 /* --- allocating --- */
@@ -371,7 +251,7 @@ bool check_block(struct pvmm_page *block, unsigned int order)
 		if (ask_part(block + i, left < PROBE_PAGES ? left : PROBE_PAGES, probes, &nr))
 			continue;
 		retract(block, order, probes, nr);
-		settle();
+		custody_settle();
 		return false;
 	}
 	return true;
@@ -408,7 +288,7 @@ static struct group check_range(uint64_t first, uint64_t nr_pages)
 	for (uint64_t pfn = first; pfn < end; pfn++)
 		group_take(&g, _pfn(pfn));
 	group_finish(&g);
-	settle();
+	custody_settle();
 	return g;
 }
 
@@ -454,7 +334,7 @@ uint64_t pvmm_check_sweep(uint64_t nr_pages)
 	}
 	pvmm_spin_unlock(&sweep_lock);
 	group_finish(&g);
-	settle();
+	custody_settle();
 	return g.nr_refused;
 }
 
@@ -481,7 +361,7 @@ void pvmm_check_tick(void)
 
 	if (due)
 		pvmm_check_sweep(due);
-	settle();
+	custody_settle();
 }
 
 /* --- the end --- */

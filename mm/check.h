@@ -110,6 +110,17 @@ struct probe {
 void probe_pages(struct probe *probes, unsigned int nr);
 enum probe_answer probe_page(struct pvmm_page *page, int *err);
 
+/* --- what Xen has refused: mm/check_custody.c --- */
+
+void custody_init(void);
+
+/* The page of a probe that was refused, held by the checker. */
+void custody_add(const struct probe *p, enum pvmm_check_how how);
+
+/* Deals with what is in custody, if this is a moment at which locks may be taken: how many pages.
+ */
+uint64_t custody_settle(void);
+
 /* --- doing: mm/check_repair.c --- */
 
 /*

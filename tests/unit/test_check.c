@@ -489,117 +489,6 @@ static void every_failure_loses_nothing(void **state)
 	unmap_stray(0);
 }
 
-/* --- no false positive, ever --- */
-
-enum { SPACES = 3, PAGES = 24, AREAS = 12, STEPS = 5000 };
-
-static struct work {
-	uint64_t seed;
-	struct pvmm_space spaces[SPACES];
-	bool exists[SPACES];
-	struct pvmm_page *pages[PAGES];
-	unsigned int order[PAGES];
-	void *areas[AREAS];
-} work;
-
-static unsigned int any(unsigned int nr)
-{
-	return unit_random(&work.seed) % nr;
-}
-
-static void step_page(unsigned int i)
-{
-	if (!work.pages[i]) {
-		work.order[i] = any(4) ? 0 : any(4);
-		work.pages[i] = pvmm_page_alloc(work.order[i], PVMM_PAGE_USER);
-	} else if (!work.order[i]) {
-		pvmm_page_put(work.pages[i]); /* mappings may keep it */
-		work.pages[i] = NULL;
-	} else {
-		pvmm_page_free(work.pages[i], work.order[i]);
-		work.pages[i] = NULL;
-	}
-}
-
-/* Areas are given up lazily or at once, their pages sooner or later than they are. */
-static void step_area(unsigned int i)
-{
-	const struct pvmm_vmap_how how = {.policy = (enum pvmm_vmap_policy)any(4)};
-	struct pvmm_page *page = work.pages[any(PAGES)];
-
-	if (work.areas[i]) {
-		assert_int_equal(pvmm_vunmap(work.areas[i]), 0);
-		work.areas[i] = NULL;
-	} else if (page && !page->order) {
-		if (pvmm_vmap(&page, 1, PVMM_PROT_RW, &how, &work.areas[i]))
-			work.areas[i] = NULL;
-	}
-}
-
-static void step_space(unsigned int i)
-{
-	struct pvmm_space *space = &work.spaces[i];
-	struct pvmm_page *page = work.pages[any(PAGES)];
-	pvmm_va_t va = UNIT_VA + any(6) * (1ULL << 21);
-
-	if (!work.exists[i])
-		work.exists[i] = !pvmm_space_create(space, "work");
-	else if (any(8) == 0 && pvmm_space_current() != space)
-		work.exists[i] = pvmm_space_destroy(space) != 0;
-	else if (any(4) == 0)
-		assert_int_equal(pvmm_space_activate(space), 0);
-	else if (any(6) == 0)
-		assert_int_equal(pvmm_space_activate(&pvmm_kernel_space), 0);
-	else if (page && !page->order && any(2))
-		(void)pvmm_space_map(space, va, page, PVMM_PROT_RW);
-	else
-		(void)pvmm_space_unmap(space, va);
-}
-
-static void work_step(void)
-{
-	switch (any(8)) {
-	case 0:
-		pvmm_check_sweep(any(8));
-		break;
-	case 1:
-	case 2:
-	case 3:
-		step_page(any(PAGES));
-		break;
-	case 4:
-	case 5:
-		step_area(any(AREAS));
-		break;
-	default:
-		step_space(any(SPACES));
-	}
-}
-
-static void nothing_false(void **state)
-{
-	uint64_t reports = pvmm_stray_last().reports;
-	struct pvmm_check_stats stats;
-
-	(void)state;
-	memset(&work, 0, sizeof(work));
-	work.seed = 7;
-	configure(PVMM_CHECK_PIN | PVMM_CHECK_FREE | PVMM_CHECK_ALLOC, PVMM_ACTION_PANIC);
-	for (unsigned int i = 0; i < STEPS; i++) {
-		work_step();
-		if (i % 1000 == 0)
-			assert_clean();
-	}
-	stats = pvmm_check_stats();
-	assert_int_equal(pvmm_stray_last().reports, reports);
-	assert_true(stats.probed[PVMM_CHECK_BY_FREE] > 200);
-	assert_true(stats.probed[PVMM_CHECK_BY_ALLOC] > 200);
-	assert_true(stats.probed[PVMM_CHECK_BY_SWEEP] > 200);
-	assert_true(stats.skipped_stale > 100);
-	pvmm_space_activate(&pvmm_kernel_space);
-	assert_clean();
-}
-
 /* --- the summary --- */
 
 static void summary(void **state)
@@ -643,7 +532,6 @@ int main(void)
 		CHECK_TEST(off_searches_nothing),
 		CHECK_TEST(pin_mode_makes_no_trap_more),
 		CHECK_TEST(every_failure_loses_nothing),
-		CHECK_TEST(nothing_false),
 		CHECK_TEST(summary),
 	};
 
