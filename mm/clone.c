@@ -16,39 +16,39 @@
  * The copy's tables that nothing was put into yet, by level, in the order in which they are needed,
  * linked through the page database.
  */
-struct stock {
+struct supply {
 	uint32_t first[PVMM_PT_LEVELS], last[PVMM_PT_LEVELS];
 };
 
 struct copying {
 	struct pvmm_space *from, *to;
-	struct stock stock;
+	struct supply supply;
 	struct pvmm_page *table[PVMM_PT_LEVELS + 1]; /* the copy's, on the way to where we are */
 };
 
-static struct pvmm_page *take(struct stock *stock, unsigned int level)
+static struct pvmm_page *take(struct supply *supply, unsigned int level)
 {
-	struct pvmm_page *page = pvmm_page(_pfn(stock->first[level]));
+	struct pvmm_page *page = pvmm_page(_pfn(supply->first[level]));
 
-	stock->first[level] = page->next;
+	supply->first[level] = page->next;
 	return page;
 }
 
-static void stock_free(struct stock *stock)
+static void supply_free(struct supply *supply)
 {
 	for (unsigned int level = 1; level < PVMM_PT_LEVELS; level++)
-		while (stock->first[level] != PVMM_PAGE_NONE)
-			table_release(take(stock, level));
+		while (supply->first[level] != PVMM_PAGE_NONE)
+			table_release(take(supply, level));
 }
 
 /*
  * One table of the copy for each of the original's that maps something, but the roots. Kept ones
  * only for the lowest level: an upper table is filled by stores, whatever it leads to.
  */
-static int visit_stock(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
+static int visit_supply(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
 {
 	unsigned int nr = nr_present(pvmm_pt_entries(table));
-	struct stock *stock = ctx;
+	struct supply *supply = ctx;
 	struct pvmm_page *page;
 	uint32_t pfn;
 
@@ -60,11 +60,11 @@ static int visit_stock(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
 		return -XEN_ENOMEM;
 	page->next = PVMM_PAGE_NONE;
 	pfn = (uint32_t)pfn_x(pvmm_page_pfn(page));
-	if (stock->first[level] == PVMM_PAGE_NONE)
-		stock->first[level] = pfn;
+	if (supply->first[level] == PVMM_PAGE_NONE)
+		supply->first[level] = pfn;
 	else
-		pvmm_page(_pfn(stock->last[level]))->next = pfn;
-	stock->last[level] = pfn;
+		pvmm_page(_pfn(supply->last[level]))->next = pfn;
+	supply->last[level] = pfn;
 	return 0;
 }
 
@@ -77,7 +77,7 @@ static struct pvmm_page *copy_table(struct copying *c, pvmm_va_t va, unsigned in
 	if (page)
 		return page;
 	parent = copy_table(c, va, level + 1);
-	page = c->table[level] = take(&c->stock, level);
+	page = c->table[level] = take(&c->supply, level);
 	c->to->nr_tables++;
 	pvmm_pt_set(pvmm_page_pfn(parent), slot, entry_of_table(page));
 	if (level + 1 == PVMM_PT_LEVELS && pfn_valid(c->to->user_root))
@@ -122,13 +122,13 @@ static int visit_copy(pfn_t table, unsigned int level, pvmm_va_t va, void *ctx)
 	return 0;
 }
 
-static void for_each_of_stock(const void *of, void (*fn)(struct pvmm_page *, void *), void *ctx)
+static void for_each_of_supply(const void *of, void (*fn)(struct pvmm_page *, void *), void *ctx)
 {
 	const struct copying *c = of;
 	uint32_t pfn;
 
 	for (unsigned int level = 1; level < PVMM_PT_LEVELS; level++)
-		for (pfn = c->stock.first[level]; pfn != PVMM_PAGE_NONE;
+		for (pfn = c->supply.first[level]; pfn != PVMM_PAGE_NONE;
 		     pfn = pvmm_page(_pfn(pfn))->next)
 			fn(pvmm_page(_pfn(pfn)), ctx);
 	fn(pvmm_page(c->to->root), ctx);
@@ -175,7 +175,7 @@ static void undo_copy(struct copying *c)
  */
 static int copy_locked(struct copying *c, bool *again)
 {
-	struct handover h = {.space = c->to, .for_each = for_each_of_stock, .of = c};
+	struct handover h = {.space = c->to, .for_each = for_each_of_supply, .of = c};
 	int err = handover_begin(&h);
 
 	if (err)
@@ -199,7 +199,7 @@ static int clone_once(struct pvmm_space *copy, struct pvmm_space *space, const c
 
 	*again = false;
 	for (unsigned int level = 0; level < PVMM_PT_LEVELS; level++)
-		c.stock.first[level] = PVMM_PAGE_NONE;
+		c.supply.first[level] = PVMM_PAGE_NONE;
 	err = pvmm_space_create(copy, name);
 	if (err)
 		return err;
@@ -208,12 +208,12 @@ static int clone_once(struct pvmm_space *copy, struct pvmm_space *space, const c
 	pvmm_spin_lock(&space->lock);
 	err = region_copy(copy, space);
 	if (!err)
-		err = space_visit(space, visit_stock, &c.stock);
+		err = space_visit(space, visit_supply, &c.supply);
 	if (!err)
 		err = copy_locked(&c, again);
 	pvmm_spin_unlock(&space->lock);
 
-	stock_free(&c.stock);
+	supply_free(&c.supply);
 	if (err)
 		(void)pvmm_space_destroy(copy);
 	return err;

@@ -27,6 +27,16 @@ static int stop(void **state)
 	return unit_shutdown(state);
 }
 
+static void run_on(unsigned int nr, void (*run)(struct worker *w))
+{
+	struct worker workers[4];
+
+	for (unsigned int i = 0; i < nr; i++)
+		workers[i] = (struct worker){.run = run};
+	workers_run(workers, nr);
+	assert_int_equal(pvmm_spin_sleepers, 0);
+}
+
 static void wait_until_asleep(unsigned int nr)
 {
 	while (model_lock_waits() < nr)
@@ -88,17 +98,12 @@ static void take_in_turn(struct worker *w)
 
 static void sleepers_are_woken_in_turn(void **state)
 {
-	struct worker workers[4];
-
 	(void)state;
 	nr_asked = nr_got = 0;
-	for (unsigned int i = 0; i < 4; i++)
-		workers[i] = (struct worker){.run = take_in_turn};
-	workers_run(workers, 4);
+	run_on(4, take_in_turn);
 	assert_int_equal(nr_got, 3);
 	assert_int_equal(model_lock_waits(), 3);
 	assert_int_equal(model_lock_raises(), 3);
-	assert_int_equal(pvmm_spin_sleepers, 0);
 }
 
 /* --- two locks --- */
@@ -131,14 +136,10 @@ static void take_one_of_two(struct worker *w)
 
 static void the_lock_tells_who_is_woken(void **state)
 {
-	struct worker workers[3];
-
 	(void)state;
 	nr_got = 0;
 	has_both = false;
-	for (unsigned int i = 0; i < 3; i++)
-		workers[i] = (struct worker){.run = take_one_of_two};
-	workers_run(workers, 3);
+	run_on(3, take_one_of_two);
 	assert_int_equal(nr_got, 2);
 	assert_int_equal(model_lock_raises(), 2);
 }
@@ -178,15 +179,10 @@ static void hand_on_meanwhile(struct worker *w)
 
 static void one_who_is_hidden_looks_again(void **state)
 {
-	struct worker workers[2];
-
 	(void)state;
 	has_both = is_interrupted = false;
 	model_lock_ports(true, handler);
-	for (unsigned int i = 0; i < 2; i++)
-		workers[i] = (struct worker){.run = hand_on_meanwhile};
-	workers_run(workers, 2);
-	assert_int_equal(pvmm_spin_sleepers, 0);
+	run_on(2, hand_on_meanwhile);
 }
 
 static atomic_bool is_handed_on;
@@ -220,15 +216,10 @@ static void hand_on_before(struct worker *w)
 
 static void one_whose_wake_was_forgotten_looks_again(void **state)
 {
-	struct worker workers[2];
-
 	(void)state;
 	has_both = is_interrupted = is_handed_on = false;
 	model_lock_ports(true, forgetful_handler);
-	for (unsigned int i = 0; i < 2; i++)
-		workers[i] = (struct worker){.run = hand_on_before};
-	workers_run(workers, 2);
-	assert_int_equal(pvmm_spin_sleepers, 0);
+	run_on(2, hand_on_before);
 }
 
 /* --- many --- */
@@ -251,14 +242,9 @@ static void count(struct worker *w)
 
 static void count_with_four(void)
 {
-	struct worker workers[4];
-
 	counter = 0;
-	for (unsigned int i = 0; i < 4; i++)
-		workers[i] = (struct worker){.run = count};
-	workers_run(workers, 4);
+	run_on(4, count);
 	assert_int_equal(counter, 4 * worker_rounds(2000));
-	assert_int_equal(pvmm_spin_sleepers, 0);
 }
 
 static void many_count_right(void **state)
