@@ -65,6 +65,12 @@ int shared_info_hide(void);
 /* A moment of pvmm_clock_ns as Xen has it. */
 uint64_t clock_for_xen(uint64_t clock_ns);
 
+/*
+ * Sleeps in Xen until the port is pending, any event of this vCPU's has come, or pvmm_clock_ns is
+ * until_ns. Port 0 is none, until_ns 0 never.
+ */
+void vcpu_poll(uint32_t port, uint64_t until_ns);
+
 /* The guest's clock goes on from here. All other vCPUs wait. */
 void clock_resume(uint64_t clock_ns);
 

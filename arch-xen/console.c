@@ -49,28 +49,22 @@ static uint32_t out_used(void)
 
 static void notify(void)
 {
-	struct evtchn_send send = {.port = port};
-
 	/* The port was given to us by the domain builder: no answer could tell us anything new. */
-	(void)pvmm_hc_event_channel_op(EVTCHNOP_send, &send);
+	(void)pvmm_event_send(port);
 }
 
 /*
- * Sleeps until the other side has sent an event, or it is time to look. Events that have come are
- * forgotten, or the sleep would be none; what they were about is for look_again.
+ * Sleeps until the other side has sent an event, it is time to look, or the clock says deadline_ns.
+ * Events that have come are forgotten, or the sleep would be none; what they were about is for
+ * look_again.
  */
-static void wait_for_peer(void)
+static void wait_for_peer(uint64_t deadline_ns)
 {
-	struct sched_poll poll = {
-		.nr_ports = 1,
-		.timeout = clock_for_xen(pvmm_clock_ns() + POLL_NS),
-	};
+	uint64_t until = pvmm_clock_ns() + POLL_NS;
 
-	set_xen_guest_handle(poll.ports, &port);
 	pvmm_event_clear(port);
 	__atomic_store_n(&has_forgotten, true, __ATOMIC_RELAXED);
-	if (pvmm_hc_sched_op(SCHEDOP_poll, &poll))
-		(void)pvmm_hc_sched_op(SCHEDOP_yield, NULL);
+	vcpu_poll(port, until < deadline_ns ? until : deadline_ns);
 }
 
 /* After waits, before events are on again: something may have been typed meanwhile. */
@@ -102,7 +96,7 @@ static bool wait_for_reader(uint32_t most_used)
 	while (used > most_used) {
 		if (lost || !pvmm_patience_lasts(&patience))
 			return false;
-		wait_for_peer();
+		wait_for_peer(UINT64_MAX);
 		used = out_used();
 		if (used < seen)
 			patience = pvmm_patience_of(PVMM_CONSOLE_PATIENCE_NS);
@@ -217,7 +211,7 @@ bool pvmm_console_wait(uint64_t timeout_ns)
 	bool were_on = pvmm_events_save();
 
 	while (ring && ring->in_prod == ring->in_cons && pvmm_clock_ns() < deadline)
-		wait_for_peer();
+		wait_for_peer(deadline);
 	look_again();
 	pvmm_events_restore(were_on);
 	return ring && ring->in_prod != ring->in_cons;

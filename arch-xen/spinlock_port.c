@@ -5,13 +5,12 @@
  */
 #include <pvmm/batch.h>
 #include <pvmm/event.h>
-#include <pvmm/hypercall.h>
 #include <pvmm/log.h>
 #include <pvmm/vcpu.h>
 #include "arch.h"
 #include "spinlock.h"
 
-static evtchn_port_t ports[PVMM_MAX_VCPUS]; /* 0: none yet */
+static pvmm_port_t ports[PVMM_MAX_VCPUS]; /* 0: none yet */
 
 bool lock_port_is_there(void)
 {
@@ -25,11 +24,7 @@ void lock_port_clear(void)
 
 void lock_port_wait(void)
 {
-	struct sched_poll poll = {.nr_ports = 1};
-
-	set_xen_guest_handle(poll.ports, &ports[pvmm_this_vcpu()]);
-	if (pvmm_hc_sched_op(SCHEDOP_poll, &poll))
-		pvmm_vcpu_yield();
+	vcpu_poll(ports[pvmm_this_vcpu()], 0);
 }
 
 void lock_port_raise(unsigned int vcpu)

@@ -99,6 +99,18 @@ void pvmm_vcpu_yield(void)
 	(void)pvmm_hc_sched_op(SCHEDOP_yield, NULL);
 }
 
+void vcpu_poll(evtchn_port_t port, uint64_t until_ns)
+{
+	struct sched_poll poll = {
+		.nr_ports = port ? 1 : 0,
+		.timeout = until_ns ? clock_for_xen(until_ns) : 0,
+	};
+
+	set_xen_guest_handle(poll.ports, &port);
+	if (pvmm_hc_sched_op(SCHEDOP_poll, &poll))
+		pvmm_vcpu_yield();
+}
+
 uint64_t entry_stack_top(const struct vcpu_local *local)
 {
 	return (uintptr_t)(local->entry_stack + ENTRY_STACK_WORDS);
@@ -120,10 +132,7 @@ void boot_vcpu_init(void)
 /* Leaves the processor to the vCPU that is waited for, or to any event of this one. */
 static void nap(void)
 {
-	struct sched_poll poll = {.timeout = pvmm_clock_ns() + NAP_NS};
-
-	if (pvmm_hc_sched_op(SCHEDOP_poll, &poll))
-		pvmm_vcpu_yield();
+	vcpu_poll(0, pvmm_clock_ns() + NAP_NS);
 }
 
 /* A vCPU that has said that it is down may have some way to go. */

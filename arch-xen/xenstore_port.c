@@ -5,7 +5,6 @@
  * watchers. Who has the turn (xenstore.c) is the only one to call these, but for xs_port_nap.
  */
 #include <pvmm/event.h>
-#include <pvmm/hypercall.h>
 #include <pvmm/log.h>
 #include <pvmm/p2m.h>
 #include <pvmm/page.h>
@@ -18,7 +17,7 @@
 /* How long one who waits for a turn does not look: less than a request takes. */
 #define NAP_NS 200000ULL
 
-static evtchn_port_t port;
+static pvmm_port_t port;
 
 void xs_port_notify(void)
 {
@@ -41,26 +40,17 @@ void xs_port_clear(void)
 	pvmm_event_clear(port);
 }
 
-static void poll_until(uint64_t ns)
-{
-	struct sched_poll poll = {.nr_ports = 1, .timeout = clock_for_xen(ns)};
-
-	set_xen_guest_handle(poll.ports, &port);
-	if (pvmm_hc_sched_op(SCHEDOP_poll, &poll))
-		(void)pvmm_hc_sched_op(SCHEDOP_yield, NULL);
-}
-
 bool xs_port_wait(struct pvmm_patience *patience)
 {
 	if (!pvmm_patience_lasts(patience))
 		return false;
-	poll_until(pvmm_clock_ns() + POLL_NS);
+	vcpu_poll(port, pvmm_clock_ns() + POLL_NS);
 	return true;
 }
 
 void xs_port_nap(void)
 {
-	poll_until(pvmm_clock_ns() + NAP_NS);
+	vcpu_poll(port, pvmm_clock_ns() + NAP_NS);
 }
 
 static void store_event(pvmm_port_t event_port, void *ctx)
