@@ -36,6 +36,16 @@ static struct xs_message taken;
 static size_t nr_taken;
 static bool has_meddled; /* with the indices: the stream is worth nothing any more */
 
+/* Nothing under way; the indices, which run freely, begin at some number. */
+static void new_store(uint32_t index)
+{
+	memset(&ring, 0, sizeof(ring));
+	memset(&taken, 0, sizeof(taken));
+	ring.req_cons = ring.req_prod = ring.rsp_cons = ring.rsp_prod = index;
+	nr_taken = 0;
+	has_meddled = false;
+}
+
 static void take_requests(void)
 {
 	for (; ring.req_cons != ring.req_prod && !has_meddled; ring.req_cons++) {
@@ -250,10 +260,7 @@ static int suspend(bool is_another)
 	if (err)
 		return err;
 	if (is_another) {
-		memset(&ring, 0, sizeof(ring));
-		memset(&taken, 0, sizeof(taken));
-		nr_taken = 0;
-		has_meddled = false;
+		new_store(0);
 		xs_renew();
 	}
 	xs_resume();
@@ -291,11 +298,7 @@ static int one_call(void)
 /* Each input meets a client as it is after a restore; numbers of requests go on. */
 static void begin(void)
 {
-	memset(&ring, 0, sizeof(ring));
-	memset(&taken, 0, sizeof(taken));
-	nr_taken = 0;
-	has_meddled = false;
-	ring.req_cons = ring.req_prod = ring.rsp_cons = ring.rsp_prod = 0xffffff00;
+	new_store(0xffffff00);
 	xs_renew();
 	xs_ring_use(&ring);
 	tx = PVMM_STORE_NO_TX;

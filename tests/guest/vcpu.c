@@ -64,33 +64,27 @@ static struct {
 	uint64_t sleeps, wakes;
 } cost;
 
-static void cost_begin(void)
+/* This vCPU's counts so far: taken away at its beginning, put in at its end. */
+static void add_cost(int sign)
 {
-	__atomic_fetch_sub(&cost.sleeps, pvmm_hypercall_count(__HYPERVISOR_sched_op),
-			   __ATOMIC_RELAXED);
-	__atomic_fetch_sub(&cost.wakes, pvmm_hypercall_count(__HYPERVISOR_event_channel_op),
-			   __ATOMIC_RELAXED);
-}
+	uint64_t sleeps = pvmm_hypercall_count(__HYPERVISOR_sched_op);
+	uint64_t wakes = pvmm_hypercall_count(__HYPERVISOR_event_channel_op);
 
-static void cost_end(void)
-{
-	__atomic_fetch_add(&cost.sleeps, pvmm_hypercall_count(__HYPERVISOR_sched_op),
-			   __ATOMIC_RELAXED);
-	__atomic_fetch_add(&cost.wakes, pvmm_hypercall_count(__HYPERVISOR_event_channel_op),
-			   __ATOMIC_RELAXED);
+	__atomic_fetch_add(&cost.sleeps, (uint64_t)sign * sleeps, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&cost.wakes, (uint64_t)sign * wakes, __ATOMIC_RELAXED);
 }
 
 static void count_under_lock(void *ctx)
 {
 	(void)ctx;
-	cost_begin();
+	add_cost(-1);
 	for (unsigned int i = 0; i < share(2000); i++) {
 		pvmm_spin_lock(&counters.lock);
 		counters.locked = counters.locked + 1;
 		pvmm_spin_unlock(&counters.lock);
 		__atomic_fetch_add(&counters.atomic, 1, __ATOMIC_RELAXED);
 	}
-	cost_end();
+	add_cost(1);
 }
 
 static void a_contended_lock_counts_right(void)
@@ -142,11 +136,11 @@ static void take_when_it_is_free(void *ctx)
 	}
 	while (!__atomic_load_n(&held.is_held, __ATOMIC_ACQUIRE))
 		pvmm_vcpu_yield();
-	cost_begin();
+	add_cost(-1);
 	pvmm_spin_lock(&held.lock);
 	held.nr_got++;
 	pvmm_spin_unlock(&held.lock);
-	cost_end();
+	add_cost(1);
 }
 
 /* Each is woken once; events of its own may wake it now and then. */
